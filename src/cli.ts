@@ -6,8 +6,17 @@
 import { Problem } from './errors.ts'
 import { EvaluationFailed } from './evaluator/failure.ts'
 
+/** As a shell reports a program that Ctrl-C has ended. */
+const INTERRUPTED = 130
+
+class Interrupted extends Error {
+  constructor() {
+    super('interrupted')
+  }
+}
+
 /** Errors that are not bugs of this program: the message is enough. */
-const told: (new (...args: never[]) => Error)[] = [Problem, TypeError, EvaluationFailed]
+const told: (new (...args: never[]) => Error)[] = [Problem, TypeError, EvaluationFailed, Interrupted]
 
 try {
   const [command = '', ...args] = process.argv.slice(2)
@@ -20,15 +29,20 @@ try {
 } catch (error) {
   const isTold = told.some((kind) => error instanceof kind)
   console.error(isTold ? (error as Error).message : error)
-  process.exitCode = 1
+  process.exitCode = error instanceof Interrupted ? INTERRUPTED : 1
 }
 
 async function evaluate(args: string[]) {
   const { EVALUATE_USAGE, runEvaluate } = await import('./evaluator/command.ts')
   if (args.includes('--help')) return console.log(EVALUATE_USAGE)
+  const stopping = new AbortController()
+  // A second Ctrl-C does not wait.
+  process.once('SIGINT', () => stopping.abort(new Interrupted()))
   await runEvaluate(args, {
     out: (text) => console.log(text),
     note: (text) => process.stderr.write(text),
     isInteractive: process.stderr.isTTY === true,
+    signal: stopping.signal,
+    apiKey: process.env.LOSSD_API_KEY,
   })
 }

@@ -149,6 +149,12 @@ export class BlockSums {
       this.#addTo(kept, this.#places[place], count)
       if (this.#state.options.series[place].worst > 0) this.#addWorst(place, count, rowOf)
     }
+    if (this.#state.kept !== undefined)
+      this.#state.keep(
+        this.slices.subarray(0, count),
+        this.#places.map((_, place) => this.rowsOf(place)),
+        rowOf,
+      )
   }
 
   /** Moves everything into the state. */
@@ -162,6 +168,8 @@ export class BlockSums {
       buckets: this.#buckets,
       bucketRows: options.hasBuckets ? this.#bucketRows(slices) : undefined,
       series: this.#kept.map((kept) => this.#recordOf(kept, slices)),
+      // The rows themselves are in the state already.
+      kept: new State(options).kept?.record(),
       bad: [],
     }
     this.#state.merge(State.restore(record, options))

@@ -4,13 +4,15 @@
  */
 
 import type { Engine } from '../engines/contract.ts'
-import { Problem } from '../errors.ts'
+import { cut, Problem } from '../errors.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { State, type StateRecord } from '../evaluation/state.ts'
 import { summarize } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
-import { type Column, Database, type DataFile, placeOfColumn } from './database.ts'
+import { type Column, Database, type DataFile, formatOf, placeOfColumn } from './database.ts'
 import { openKernels } from './engine.ts'
+import { EvaluationFailed } from './failure.ts'
+import { hasPlaces } from './formats/index.ts'
 import { KernelRun, type Part } from './kernel-road.ts'
 import { isReadHere } from './parquet/source.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
@@ -76,14 +78,16 @@ export class PartEvaluator {
     this.#run = new KernelRun(plan, database, engine)
   }
 
+  /** @param rows of all files, if they say how many they have */
   static async open(
     request: EvaluationRequest,
     file: DataFile,
     catalog: Catalog,
     database: Database,
     road: Road,
+    rows: number | undefined,
   ): Promise<PartEvaluator> {
-    const plan = await planOf(request, catalog, await layoutOf(file, database))
+    const plan = await planOf(request, catalog, { ...(await layoutOf(file, database)), rows })
     const footer = database.footer(file)
     const sql = chosenRoad(plan, road, footer !== undefined && isReadHere(plan, footer))
     const engine = await openKernels()
@@ -161,7 +165,12 @@ async function evaluateWith(
   const { catalog, resume, threads, onProgress, onCheckpoint, signal } = options
   const { parts, rows: total } = await partsOf(files, database)
   const asked = resume?.road ?? roadFor(request, total)
-  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked)
+  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked, total).catch(
+    async (error: unknown) => {
+      // A CSV that is only a header has texts in all columns, but that is not what is wrong with it.
+      throw (await isEmpty(files[0], database)) ? withoutRows(files) : error
+    },
+  )
   const { plan } = evaluator
   const state = resume === undefined ? new State(plan.state) : State.restore(resume.state, plan.state)
   const done = new Set(resume?.done ?? [])
@@ -183,14 +192,35 @@ async function evaluateWith(
   const isFew = total !== undefined && total < (options.aloneRows ?? ALONE_ROWS)
   const count = isFew ? 1 : Math.min(threads, open.length)
   if (count > 1 && road === 'kernels') {
-    const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
+    const work: Work = {
+      request: inCanonicalNames(plan),
+      losses: namesOf(plan),
+      file: files[0],
+      road,
+      parts,
+      rows: total,
+    }
     const listener = { onRows, finish, isDue, signal }
     await allOrNone(open, [
       (options.ahead ?? new Threads(count - 1)).evaluate(work, open, plan.state, listener),
       evaluateHere(evaluator, parts, open, 1, listener),
     ])
   } else await evaluateHere(evaluator, parts, open, count, { onRows, finish, isDue })
+  if (state.rows.every((rows) => rows === 0) && state.bad().length === 0) throw withoutRows(files)
   return answerOf(evaluator, database, files, state)
+}
+
+function withoutRows(files: readonly DataFile[]): EvaluationFailed {
+  return new EvaluationFailed(
+    'unreadable-data',
+    `${cut(files.map(({ name }) => name).join(', '))}: there are no rows`,
+  )
+}
+
+async function isEmpty(file: DataFile, database: Database): Promise<boolean> {
+  const columns = await database.columns(file)
+  const result = await database.stream(file, columns, ' SELECT 1 FROM file LIMIT 1')
+  return (await result.getRows()).length === 0
 }
 
 interface Listener {
@@ -296,7 +326,7 @@ async function widthOf(
   throw new Problem('invalid-value', `${file.name}: the lists in "${name}" are empty`)
 }
 
-/** Parts begin with a row group of Parquet. Other files are read as a whole. */
+/** Parts begin where reading may begin, as with a row group of Parquet. Texts are read as a whole. */
 async function partsOf(
   files: readonly DataFile[],
   database: Database,
@@ -304,7 +334,7 @@ async function partsOf(
   const parts: Part[] = []
   let rows: number | undefined = 0
   for (const [index, file] of files.entries()) {
-    if (file.format !== 'parquet') {
+    if (!hasPlaces(formatOf(file))) {
       parts.push({ file, index, range: undefined })
       rows = undefined
       continue

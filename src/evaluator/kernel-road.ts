@@ -102,7 +102,12 @@ export class KernelRun {
   async #addParquet({ file, range, index }: Part, onRows: (rows: number) => void): Promise<boolean> {
     const footer = this.#database.footer(file)
     if (footer === undefined || range === undefined) return false
-    const source = parquetSource(this.#plan, { path: file.path, footer, range }, this.#state, BLOCK)
+    const source = parquetSource(
+      this.#plan,
+      { path: file.path, root: file.root, footer, range },
+      this.#state,
+      BLOCK,
+    )
     if (source === undefined) return false
     try {
       await this.#addRows({ file, range, index }, source, onRows)

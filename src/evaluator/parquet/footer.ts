@@ -1,5 +1,6 @@
 /** What the end of a Parquet file says about it: columns, row groups, and where the pages of each are. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, readSync } from 'node:fs'
+import { openFile } from '../formats/file-bytes.ts'
 import { type Struct, ThriftReader, type Value } from './thrift.ts'
 
 /** The file has something that this reader does not know. DuckDB then reads it. */
@@ -53,15 +54,16 @@ const MOST_FOOTER = 2 ** 28
  * @example
  * readFooter('predictions.parquet')?.columns.map(({ name }) => name)
  */
-export function readFooter(path: string): ParquetFooter | undefined {
-  const file = openSync(path, 'r')
+export function readFooter(path: string, root?: string): ParquetFooter | undefined {
+  let file: number | undefined
   try {
+    file = openFile({ path, root })
     return footerOf(bytesOfFooter(file))
   } catch {
     // DuckDB says better what is wrong.
     return undefined
   } finally {
-    closeSync(file)
+    if (file !== undefined) closeSync(file)
   }
 }
 

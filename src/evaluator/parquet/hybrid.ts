@@ -112,13 +112,17 @@ function unpackNarrow(
 ) {
   const mask = (1 << width) - 1
   // The last values may be too near to the end for a load of four bytes.
-  const safe = Math.min(count, Math.max(0, Math.floor(((view.byteLength - 4) * 8 - from) / Math.max(1, width))))
+  const safe = Math.min(
+    count,
+    Math.max(0, Math.floor(((view.byteLength - 4) * 8 - from) / Math.max(1, width))),
+  )
   let bit = from
   for (let i = 0; i < safe; i++, bit += width)
     into[at + i] = (view.getInt32(bit >>> 3, true) >>> (bit & 7)) & mask
   for (let i = safe; i < count; i++, bit += width) {
     let word = 0
-    for (let k = 0; k < 4 && (bit >>> 3) + k < view.byteLength; k++) word |= view.getUint8((bit >>> 3) + k) << (8 * k)
+    for (let k = 0; k < 4 && (bit >>> 3) + k < view.byteLength; k++)
+      word |= view.getUint8((bit >>> 3) + k) << (8 * k)
     into[at + i] = (word >>> (bit & 7)) & mask
   }
 }

@@ -149,7 +149,11 @@ export class SliceReader {
     const nulls = new Set<number>()
     reader.readPlaces(slices, at, count, (row) => nulls.add(row))
     const end = at + count
-    for (let i = putKnown(slices, at, end, this.#ofPlaces); i < end; i = putKnown(slices, i, end, this.#ofPlaces)) {
+    for (
+      let i = putKnown(slices, at, end, this.#ofPlaces);
+      i < end;
+      i = putKnown(slices, i, end, this.#ofPlaces)
+    ) {
       if (!nulls.has(i)) {
         const place = slices[i]
         this.#ofPlaces[place] = this.#sliceOf(column.numberOfValue(dictionary[place]))

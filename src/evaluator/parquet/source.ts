@@ -1,6 +1,8 @@
 /** The rows of a part of a Parquet file, read without DuckDB. */
-import { closeSync, openSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import type { State } from '../../evaluation/state.ts'
+import type { Source } from '../formats/define.ts'
+import { openFile } from '../formats/file-bytes.ts'
 import type { Plan } from '../plan.ts'
 import type { BlockArrays, RowSource } from '../rows.ts'
 import { ColumnReader } from './column-reader.ts'
@@ -17,8 +19,7 @@ const NUMBERS: ReadonlySet<string> = new Set([
 ])
 const KEYS: ReadonlySet<string> = new Set([...NUMBERS, 'VARCHAR', 'DATE'])
 
-export interface ParquetPart {
-  readonly path: string
+export interface ParquetPart extends Source {
   readonly footer: ParquetFooter
   readonly range: readonly [number, number]
 }
@@ -42,7 +43,7 @@ export function parquetSource(
   const groups = groupsIn(part)
   const used = [...columns.numbers, ...columns.by, columns.cluster ?? []].flat()
   const isKnown = groups.every(({ chunks }) => used.every(({ leaf }) => CODECS.includes(chunks[leaf].codec)))
-  return isKnown ? new ParquetSource(plan, part.path, groups, columns, state, rows) : undefined
+  return isKnown ? new ParquetSource(plan, part, groups, columns, state, rows) : undefined
 }
 
 /** Whether the columns of a plan can be read here, as far as the footer tells. */
@@ -90,9 +91,9 @@ class ParquetSource implements RowSource {
   #left = 0
   #readers: ColumnReader[] = []
 
-  constructor(plan: Plan, path: string, groups: RowGroup[], columns: Columns, state: State, rows: number) {
+  constructor(plan: Plan, source: Source, groups: RowGroup[], columns: Columns, state: State, rows: number) {
     this.#plan = plan
-    this.#file = openSync(path, 'r')
+    this.#file = openFile(source)
     this.#groups = groups
     this.#columns = columns
     this.#slices = new SliceReader(state, columns.by, rows)
