@@ -181,18 +181,21 @@ const REPORT = `data:text/javascript,process.on('exit',()=>process.stderr.write(
 function pythonSides(): Record<string, Run> {
   const found: Record<string, Run> = {}
   for (const [name, { needs, code }] of Object.entries(IN_PYTHON)) {
-    if (isMissing(needs)) console.log(`${PYTHON} has no ${needs}, so "${name}" is not measured`)
-    else found[name] = async () => python(code)
+    if (!isMissing(needs, name)) found[name] = async () => python(code)
   }
   return found
 }
 
 const missing = new Map<string, boolean>()
 
-function isMissing(modules: string): boolean {
-  const known = missing.get(modules) ?? spawnSync(PYTHON, ['-c', `import ${modules}`]).status !== 0
-  missing.set(modules, known)
-  return known
+/** Says so once. */
+function isMissing(modules: string, name: string): boolean {
+  const known = missing.get(modules)
+  if (known !== undefined) return known
+  const found = spawnSync(PYTHON, ['-c', `import ${modules}`]).status !== 0
+  if (found) console.log(`${PYTHON} has no ${modules}, so "${name}" is not measured`)
+  missing.set(modules, found)
+  return found
 }
 
 function python(code: string): Measured {

@@ -78,14 +78,16 @@ export class PartEvaluator {
     this.#run = new KernelRun(plan, database, engine)
   }
 
+  /** @param rows of all files, if they say how many they have */
   static async open(
     request: EvaluationRequest,
     file: DataFile,
     catalog: Catalog,
     database: Database,
     road: Road,
+    rows: number | undefined,
   ): Promise<PartEvaluator> {
-    const plan = await planOf(request, catalog, await layoutOf(file, database))
+    const plan = await planOf(request, catalog, { ...(await layoutOf(file, database)), rows })
     const footer = database.footer(file)
     const sql = chosenRoad(plan, road, footer !== undefined && isReadHere(plan, footer))
     const engine = await openKernels()
@@ -163,7 +165,7 @@ async function evaluateWith(
   const { catalog, resume, threads, onProgress, onCheckpoint, signal } = options
   const { parts, rows: total } = await partsOf(files, database)
   const asked = resume?.road ?? roadFor(request, total)
-  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked).catch(
+  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked, total).catch(
     async (error: unknown) => {
       // A CSV that is only a header has texts in all columns, but that is not what is wrong with it.
       throw (await isEmpty(files[0], database)) ? withoutRows(files) : error
@@ -190,7 +192,14 @@ async function evaluateWith(
   const isFew = total !== undefined && total < (options.aloneRows ?? ALONE_ROWS)
   const count = isFew ? 1 : Math.min(threads, open.length)
   if (count > 1 && road === 'kernels') {
-    const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
+    const work: Work = {
+      request: inCanonicalNames(plan),
+      losses: namesOf(plan),
+      file: files[0],
+      road,
+      parts,
+      rows: total,
+    }
     const listener = { onRows, finish, isDue, signal }
     await allOrNone(open, [
       (options.ahead ?? new Threads(count - 1)).evaluate(work, open, plan.state, listener),

@@ -1,5 +1,6 @@
 /** A request and the columns of the files -> what is computed, checked as far as possible before a row is read. */
 import { cut, Problem, problemAt } from '../errors.ts'
+import { MOST_KEPT_ROWS } from '../evaluation/kept-rows.ts'
 import type { StateOptions } from '../evaluation/state.ts'
 import type { SeriesMeaning } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
@@ -60,6 +61,8 @@ export interface Plan {
 export interface Layout {
   readonly file: DataFile
   readonly columns: readonly Column[]
+  /** Of all files, if they say how many they have. */
+  readonly rows?: number | undefined
   /** The length of the lists in a column. */
   widthOf(name: string): Promise<number>
 }
@@ -125,7 +128,7 @@ export async function planOf(request: EvaluationRequest, catalog: Catalog, layou
     quantiles,
     state: {
       hasBuckets: bootstrap > 0,
-      keepsRows: bootstrap > 0 && cluster === undefined,
+      keepsRows: bootstrap > 0 && cluster === undefined && mayBeFew(layout),
       series: series.map((source) => ({
         hasShares: weight !== undefined || lossesOf(source).some((place) => losses[place].hasDenominator),
         hasSketch: quantiles.length > 0 && 'loss' in source,
@@ -139,6 +142,11 @@ export async function planOf(request: EvaluationRequest, catalog: Catalog, layou
 export function withoutSketches(plan: Plan): Plan {
   const series = plan.state.series.map((one) => ({ ...one, hasSketch: false }))
   return { ...plan, quantiles: [], state: { ...plan.state, series } }
+}
+
+/** Whether so few rows count, in the end, that they are kept: more than half of them do, as a rule. */
+function mayBeFew({ rows = 0 }: Layout): boolean {
+  return rows <= 2 * MOST_KEPT_ROWS
 }
 
 function lossesOf(source: SeriesSource): number[] {

@@ -16,6 +16,8 @@ export interface Work {
   readonly file: DataFile
   readonly road: 'sql' | 'kernels'
   readonly parts: readonly Part[]
+  /** Of all files, if they say how many they have. */
+  readonly rows: number | undefined
 }
 
 /** `take`: the state of all parts since the last time. */

@@ -33,9 +33,9 @@ function doAsTold(message: Exclude<ToThread, 'end'>): Promise<void> {
   return 'begin' in message ? begin(message.begin) : add(message.evaluate)
 }
 
-async function begin({ request, losses, file, road, parts: all }: Work) {
+async function begin({ request, losses, file, road, parts: all, rows }: Work) {
   parts = all
-  evaluator = PartEvaluator.open(request, file, await loadLosses(losses), new Database(), road)
+  evaluator = PartEvaluator.open(request, file, await loadLosses(losses), new Database(), road, rows)
   await evaluator
 }
 

@@ -13,6 +13,7 @@ const TRUTHS = Float64Array.of(0, 1)
 
 /** Values that are read in between at once. */
 const SCRATCH = 4096
+const scratch = new Int32Array(SCRATCH)
 
 /** Reads the next places in a dictionary. */
 type Places = Pick<HybridReader, 'read'>
@@ -43,7 +44,6 @@ export type OnGap = (row: number, why: 'null' | number) => void
 export class ColumnReader {
   readonly #column: ParquetColumn
   readonly #pages: PageReader
-  readonly #scratch = new Int32Array(SCRATCH)
   /** Of the row group. */
   #dictionary: Dictionary | undefined
   #open: Open | undefined
@@ -250,7 +250,6 @@ export class ColumnReader {
 
   #lookUp({ dictionary }: Open, places: Places, into: Float64Array, at: number, count: number) {
     if (!(dictionary instanceof Float64Array)) throw new NotReadHere()
-    const scratch = this.#scratch
     for (let done = 0; done < count; done += SCRATCH) {
       const now = Math.min(SCRATCH, count - done)
       places.read(scratch, 0, now)

@@ -5,6 +5,7 @@
  */
 export class HybridReader {
   readonly #bytes: Uint8Array
+  readonly #view: DataView
   readonly #width: number
   #at: number
   readonly #end: number
@@ -19,6 +20,7 @@ export class HybridReader {
   constructor(bytes: Uint8Array, width: number, at: number, end: number) {
     if (width > 32 || end > bytes.length) throw damaged()
     this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#width = width
     this.#at = at
     this.#end = end
@@ -78,20 +80,14 @@ export class HybridReader {
     const width = this.#width
     let bit = this.#bit
     if (Math.ceil((bit + width * count) / 8) > this.#end) throw damaged()
-    if (width <= 24) {
-      const mask = (1 << width) - 1
-      for (let i = 0; i < count; i++, bit += width) {
-        const byte = bit >>> 3
-        const word = bytes[byte] | (bytes[byte + 1] << 8) | (bytes[byte + 2] << 16) | (bytes[byte + 3] << 24)
-        into[at + i] = (word >>> (bit & 7)) & mask
-      }
-    } else
+    if (width <= 24) unpackNarrow(this.#view, width, bit, into, at, count)
+    else
       for (let i = 0; i < count; i++, bit += width) {
         let value = 0
         for (let k = 0; k < width; k++) value |= ((bytes[(bit + k) >>> 3] >>> ((bit + k) & 7)) & 1) << k
         into[at + i] = value
       }
-    this.#bit = bit
+    this.#bit += width * count
   }
 
   #unsigned(): number {
@@ -102,6 +98,32 @@ export class HybridReader {
       value += (byte & 127) * scale
       if (byte < 128) return value
     }
+  }
+}
+
+/** Each value is within four bytes. */
+function unpackNarrow(
+  view: DataView,
+  width: number,
+  from: number,
+  into: Int32Array | Uint8Array,
+  at: number,
+  count: number,
+) {
+  const mask = (1 << width) - 1
+  // The last values may be too near to the end for a load of four bytes.
+  const safe = Math.min(
+    count,
+    Math.max(0, Math.floor(((view.byteLength - 4) * 8 - from) / Math.max(1, width))),
+  )
+  let bit = from
+  for (let i = 0; i < safe; i++, bit += width)
+    into[at + i] = (view.getInt32(bit >>> 3, true) >>> (bit & 7)) & mask
+  for (let i = safe; i < count; i++, bit += width) {
+    let word = 0
+    for (let k = 0; k < 4 && (bit >>> 3) + k < view.byteLength; k++)
+      word |= view.getUint8((bit >>> 3) + k) << (8 * k)
+    into[at + i] = (word >>> (bit & 7)) & mask
   }
 }
 

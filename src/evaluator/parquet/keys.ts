@@ -148,15 +148,18 @@ export class SliceReader {
     }
     const nulls = new Set<number>()
     reader.readPlaces(slices, at, count, (row) => nulls.add(row))
-    const ofPlaces = this.#ofPlaces
-    for (let i = at; i < at + count; i++) {
-      const place = slices[i]
-      let slice = ofPlaces[place]
-      if (slice === UNKNOWN && !nulls.has(i)) {
-        slice = this.#sliceOf(column.numberOfValue(dictionary[place]))
-        ofPlaces[place] = slice
+    const end = at + count
+    for (
+      let i = putKnown(slices, at, end, this.#ofPlaces);
+      i < end;
+      i = putKnown(slices, i, end, this.#ofPlaces)
+    ) {
+      if (!nulls.has(i)) {
+        const place = slices[i]
+        this.#ofPlaces[place] = this.#sliceOf(column.numberOfValue(dictionary[place]))
       }
-      slices[i] = slice
+      slices[i] = this.#ofPlaces[slices[i]]
+      i++
     }
     for (const row of nulls) slices[row] = this.#sliceOf(column.numberOf(null))
   }
@@ -196,6 +199,20 @@ export class SliceReader {
     }
     return this.#state.sliceOf([this.#columns[0].parts[rest], ...key])
   }
+}
+
+/**
+ * Writes slices over places.
+ *
+ * @returns the first row whose place has no slice yet, or the end
+ */
+function putKnown(slices: Int32Array, at: number, end: number, ofPlaces: Int32Array): number {
+  for (let i = at; i < end; i++) {
+    const slice = ofPlaces[slices[i]]
+    if (slice === UNKNOWN) return i
+    slices[i] = slice
+  }
+  return end
 }
 
 /** Numbers pairs of numbers as they come. */
