@@ -15,6 +15,7 @@ import { type KernelAsk, kernelRequest } from '../../src/schemas/kernel-request.
 import { createRequestPlanSource } from '../../src/schemas/request-plan.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
+import { depth } from '../support/depth.ts'
 import { check, evaluate } from '../support/evaluate.ts'
 import { KernelHost } from '../support/kernel-host.ts'
 import { choicesOf } from '../support/params.ts'
@@ -26,7 +27,7 @@ const { losses } = await loadCatalog()
 const limits = { maxIntermediate: 2 ** 26, maxCost: 2e10 }
 const plans = createRequestPlanSource(createProgramSource(), limits)
 const features = detectTarget().relaxed ? 'relaxed-simd' : 'simd'
-const ROWS = [1, 3, 37]
+const ROWS = depth([1, 37], [1, 3, 37])
 
 let engine: Engine
 beforeAll(async () => {
