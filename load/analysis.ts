@@ -13,7 +13,7 @@ import { type Cell, markdown } from './table.ts'
 const MOST_MS: Readonly<Partial<Record<BatchDependence, number>>> = { element: 200, row: 2000 }
 const BUDGET_MS = 2000
 /** Runs of each loss, of which the first only warms up. */
-const RUNS = 4
+const RUNS = 6
 /** A budget that is too small for many losses, and by how much it may be exceeded. */
 const [SMALL_MS, EXCESS] = [200, 1.2]
 
