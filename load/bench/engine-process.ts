@@ -25,6 +25,8 @@ if (isUnavailable(opened)) {
   say({ about: opened.info.device, isGpu: opened.info.isGpu === true })
   for await (const line of createInterface({ input: process.stdin }))
     say(await replyTo(opened, JSON.parse(line)))
+  // Its threads would keep the process alive.
+  await opened.close()
 }
 
 function openPool(count: number): Engine {

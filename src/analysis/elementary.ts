@@ -195,20 +195,20 @@ function powerOfPositive(base: Interval, n: number): Interval {
 /** Small powers are products, which round less than the library's power. */
 const MAX_MULTIPLIED = 8
 
-function multiplied(base: Interval, n: number): Interval {
-  const powerOf = (x: number) => {
-    let power = ONE
-    for (let k = 0; k < n; k++) power = mul(power, point(x))
-    return power
-  }
-  // The library's power is exact where every product is one of 0 and 1.
-  const isExact = (x: number) => x === 0 || x === 1
-  const [lo, hi] = [powerOf(base.lo).lo, powerOf(base.hi).hi]
-  return interval(
-    isExact(base.lo) ? base.lo : Math.max(0, below(lo, ULPS)),
-    isExact(base.hi) ? base.hi : above(hi, ULPS),
-    base.partial,
-  )
+function multiplied({ lo, hi, partial }: Interval, n: number): Interval {
+  const low = isExactPower(lo) ? lo : Math.max(0, below(productOf(lo, n).lo, ULPS))
+  const high = isExactPower(hi) ? hi : above(productOf(hi, n).hi, ULPS)
+  return interval(low, high, partial)
+}
+
+/** The library's power is exact where every product is one of 0 and 1. */
+const isExactPower = (x: number) => x === 0 || x === 1
+
+function productOf(x: number, n: number): Interval {
+  const factor = point(x)
+  let power = ONE
+  for (let k = 0; k < n; k++) power = mul(power, factor)
+  return power
 }
 
 /** The nearest whole number and the largest not above it: both never decrease. */

@@ -182,8 +182,9 @@ function cotangentOfTurn(x: number): number {
   return left < 1 / 4 ? Math.sign(rest) * Math.tan(Math.PI * left) : 1 / Math.tan(Math.PI * rest)
 }
 
+/** It begins with the highest coefficient, because 0 times an infinite x would be NaN. */
 function horner(coefficients: readonly number[], x: number): number {
-  return coefficients.reduceRight((sum, c) => sum * x + c, 0)
+  return coefficients.reduceRight((sum, c) => sum * x + c)
 }
 
 export function factorial(n: number): number {

@@ -284,11 +284,14 @@ function roundingsOf(
   return Number.isNaN(roundings) ? Number.POSITIVE_INFINITY : roundings
 }
 
-/** Up to one rounding away; in float64 the number itself or the next on either side, because anything nearer is rounded to one of them. */
+/**
+ * Up to one rounding away. In float64 the next number on either side, because anything nearer is rounded to the number itself: an input
+ * that never moved would count as one that no result depends on.
+ */
 function jittered(random: () => number, x: number, precision: Precision): number {
   const away = 2 * random() - 1
   if (precision === 'float32') return x * (1 + away * ROUNDING.float32)
-  return x + x * Math.round(1.5 * away) * 1.01 * ROUNDING.float64
+  return x + x * Math.sign(away) * 1.01 * ROUNDING.float64
 }
 
 /** Kinds whose numbers are measured or computed. Integers, labels and signs are exact. */
