@@ -12,6 +12,7 @@ import type { Runner } from './runner.ts'
 import { rust } from './rust.ts'
 import { sparkRunner } from './spark.ts'
 import { tfjs } from './tfjs.ts'
+import { bigqueryRunner, snowflakeRunner } from './translated.ts'
 import { typescript } from './typescript.ts'
 
 interface Entry {
@@ -85,5 +86,7 @@ export const RUNNERS: Readonly<Record<string, Entry>> = {
   typescript: { runner: typescript, bounds: ROUNDINGS },
   'sql postgres': { runner: postgresRunner, bounds: QUERY },
   'sql spark': { runner: sparkRunner, bounds: QUERY },
+  'sql bigquery': { runner: bigqueryRunner, bounds: QUERY, isSlow: true },
+  'sql snowflake': { runner: snowflakeRunner, bounds: QUERY, isSlow: true },
   'sql duckdb': { runner: duckdbRunner, bounds: QUERY },
 }
