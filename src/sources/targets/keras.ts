@@ -125,6 +125,12 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '    return _where((a < b) | (a != a), a, b)',
     '',
   ],
+  _mean: [
+    'def _mean(x):',
+    '    """ops.mean, in the precision of x, which it may change."""',
+    '    return ops.sum(x) / ops.cast(ops.size(x), x.dtype)',
+    '',
+  ],
   _where: [
     'def _where(test, yes, no):',
     '    """ops.where, in the precision of the side that is a tensor."""',
@@ -244,7 +250,7 @@ const PHRASES: CustomGradientPhrases = {
   }),
   byLengths: (x, lengths) => `${x} / ops.cast(ops.maximum(${lengths}, 1), ${x}.dtype)`,
   sum: (x) => `ops.sum(${x})`,
-  mean: (x) => `ops.mean(${x})`,
+  mean: (x) => `_mean(${x})`,
   ratio: (total, count) => `${total} * ops.where(${count} == 0, 0.0, 1 / ${count})`,
   helpers: HELPERS,
   notes: [
