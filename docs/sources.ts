@@ -99,7 +99,8 @@ booster = xgb.train({"disable_default_eval_metric": 1}, dtrain, 100, obj=partial
 Every target is run against the service's float64 answers where its tools are installed (\`npm run test:sources\`), on ordinary,
 extreme and tied inputs: queries agree to 1e-12, the others to a few roundings. BigQuery and Snowflake cannot be installed: sqlglot
 says their queries as DuckDB does, and DuckDB computes them. XLA on CPUs takes subnormal numbers (below 2.2e-308) for 0, so JAX and
-TensorFlow answer for those what the service answers for 0.
+TensorFlow answer for those what the service answers for 0. Keras 3.15 on JAX computes sines, cosines and arcs in float32, also of
+float64 tensors.
 
 ## Which loss goes where
 

@@ -52,11 +52,22 @@ const BOTH = ['float64', 'float32'] as const
 
 const KERAS: Readonly<Record<string, Bounds>> = { tensorflow: FLUSHING, jax: XLA, torch: LIBRARY }
 
+/** Their arcs and angles have the digits of float32. */
+const KERAS_ON_JAX = Object.fromEntries(
+  ['ciou', 'margin_softmax'].flatMap((loss) =>
+    ['ordinary', 'extreme', 'tied', 'any size'].map((mode) => [
+      `${loss}, ${mode}`,
+      'Keras 3.15 computes sin, cos, arctan and their kin in float32 on JAX, also of float64',
+    ]),
+  ),
+)
+
 /** The same source on one of its backends. */
 function keras(backend: string, needs: string): Entry {
   const packages = ['numpy==2.4.6', 'keras==3.15.1', needs]
   const runner = python('keras_driver', packages, { KERAS_BACKEND: backend })
-  return { runner, bounds: KERAS[backend]!, isSlow: true }
+  const excused = backend === 'jax' ? KERAS_ON_JAX : {}
+  return { runner, bounds: KERAS[backend]!, isSlow: true, excused }
 }
 
 export const RUNNERS: Readonly<Record<string, Entry>> = {
