@@ -78,8 +78,9 @@ Functions reduce by \`mean\` (the default), \`sum\` or \`none\`. **Loops** read 
 allocate nothing in the loop. What needs a whole axis at once (sorting, running sums, CTC) stands between loops as a function that the
 source brings along. **SQL** answers one query that adds \`loss\` and \`gradient_<input>\` to each row, in doubles, without
 reduction: \`avg(loss)\` is the mean. NULL stays NULL. Where a database would raise an error (a division by zero, a logarithm of
-0) the query has the infinity or NaN of IEEE 754. Names are quoted; one that cannot be, or that contains the end of a statement, a
-comment or a control, is a 422.
+0) the query has the infinity or NaN of IEEE 754. The numbers are those of the service where the columns are finite; infinities
+and NaN in them abort no query either. Names are quoted; one that cannot be, or that contains the end of a statement, a comment or
+a control, is a 422.
 
 **XGBoost and LightGBM** get an objective of \`(preds, dtrain)\`, which returns the first and second derivatives of each row's loss,
 and a metric with \`_metric\` behind its name. The scores that trees predict are the first input that has a gradient, or the one
@@ -95,9 +96,11 @@ booster = xgb.train({"disable_default_eval_metric": 1}, dtrain, 100, obj=partial
                     custom_metric=partial(huber_metric, delta=2), evals=[(dtrain, "train")])
 \`\`\`
 
-Every target that this machine can run is run against the service's float64 answers (\`npm run test:sources\`), on ordinary,
-extreme and tied inputs: queries agree to 1e-12, the others to a few roundings. XLA on CPUs takes subnormal numbers
-(below 2.2e-308) for 0, so JAX answers for those what the service answers for 0.
+Every target is run against the service's float64 answers where its tools are installed (\`npm run test:sources\`), on ordinary,
+extreme and tied inputs: queries agree to 1e-12, the others to a few roundings. BigQuery and Snowflake cannot be installed: sqlglot
+says their queries as DuckDB does, and DuckDB computes them. XLA on CPUs takes subnormal numbers (below 2.2e-308) for 0, so JAX and
+TensorFlow answer for those what the service answers for 0. Keras 3.15 on JAX computes sines, cosines and arcs in float32, also of
+float64 tensors.
 
 ## Which loss goes where
 

@@ -78,14 +78,11 @@ async function source(args: string[]) {
     ...Object.fromEntries(SOURCE_OPTIONS.map((name) => [name, text])),
   }
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
-  const { target: name, columns, ...ask } = values as Record<string, string | undefined>
+  const { target: name, ...ask } = values as Record<string, string | undefined>
   if (positionals.length !== 1 || name === undefined) throw new TypeError(USAGE)
   const target = findTarget(TARGETS, name)
   const resolved = await lossOf(positionals[0])
-  const request = sourceRequest(resolved, target, {
-    ...ask,
-    ...(columns === undefined ? {} : JSON.parse(columns)),
-  })
+  const request = sourceRequest(resolved, target, ask)
   try {
     process.stdout.write(writeSource(target, request).text)
   } catch (error) {

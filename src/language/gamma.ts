@@ -30,6 +30,8 @@ export const DIGAMMA_ZERO = { high: 1.4616321449683622, low: 9.549995429965697e-
 
 /** From here on Stirling's series is exact in its first terms. */
 const FAR = 10
+/** Below this size gamma(x) is 1 / x; the sine of a turn would round a subnormal x. */
+export const TINY = 2 ** -60
 /** Terms of a Taylor series with a radius of at most a third of its convergence. */
 const TAYLOR_TERMS = 40
 
@@ -42,6 +44,7 @@ const TAYLOR_TERMS = 40
 export function lgamma(x: number): number {
   if (!Number.isFinite(x)) return x * x
   if (x <= 0 && Number.isInteger(x)) return Number.POSITIVE_INFINITY
+  if (Math.abs(x) < TINY) return -Math.log(Math.abs(x))
   if (x < 0) return Math.log(Math.PI) - Math.log(Math.abs(sineOfTurn(x))) - lgamma(1 - x)
   if (x < 1 / 2) return lgammaNearTwo(x) - Math.log1p(x) - Math.log(x)
   if (x < 3 / 2) return lgammaNearTwo(x - 1) - Math.log1p(x - 1)

@@ -1,5 +1,8 @@
 /** Functions that a source brings along if it calls them. */
 
+/** Of any of the languages: a word in it is no call. */
+const COMMENT = /^\s*(?:\/\/|\/\*|#|""")/
+
 /** The helpers whose names occur in the lines, and those that they need themselves, each followed by an empty line. */
 export function helpersIn(
   lines: readonly string[],
@@ -10,7 +13,7 @@ export function helpersIn(
     for (const [name, own] of Object.entries(helpers)) {
       if (needed.has(name) || !hasWord(text, name)) continue
       needed.add(name)
-      visit(own.join('\n'))
+      visit(own.filter((line) => !COMMENT.test(line)).join('\n'))
     }
   }
   visit(lines.join('\n'))

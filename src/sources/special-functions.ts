@@ -10,6 +10,7 @@ import {
   factorial,
   hurwitzTail,
   LGAMMA_TAYLOR,
+  TINY,
 } from '../language/gamma.ts'
 import { atom, type Rule } from './code.ts'
 import { type HelperSyntax, helperParams } from './loop-axis-ops.ts'
@@ -146,6 +147,7 @@ function lgamma(s: Words): string[] {
     [
       ...s.when(infinite(s, 'x'), [s.return('x * x')]),
       ...s.when(`x <= ${s.number(0)} && ${whole(s, 'x')}`, [s.return(s.number(Number.POSITIVE_INFINITY))]),
+      ...s.when(`${s.math('abs', 'x')} < ${s.number(TINY)}`, [s.return(`-${s.log(s.math('abs', 'x'))}`)]),
       ...s.when(`x < ${s.number(0)}`, [
         s.constant('real', 'rest', `x - ${s.math('floor', `x + ${s.number(0.5)}`)}`),
         s.constant('real', 'sine', s.math('abs', s.math('sin', `${s.number(Math.PI)} * rest`))),

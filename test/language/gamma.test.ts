@@ -40,6 +40,7 @@ describe('special cases', () => {
     ['lgamma', lgamma, 0, INFINITY],
     ['lgamma', lgamma, -0, INFINITY],
     ['lgamma', lgamma, -1, INFINITY],
+    ['lgamma', lgamma, -5e-324, 744.4400719213812],
     ['lgamma', lgamma, 1, 0],
     ['lgamma', lgamma, 2, 0],
     ['lgamma', lgamma, INFINITY, INFINITY],
@@ -62,6 +63,8 @@ describe('special cases', () => {
     ['trigamma', (at: number) => polygamma(1, at), Number.NaN, Number.NaN],
     ['polygamma(2)', (at: number) => polygamma(2, at), 0, -INFINITY],
     ['polygamma(2)', (at: number) => polygamma(2, at), -1, -INFINITY],
+    ['polygamma(2)', (at: number) => polygamma(2, at), -1e-200, INFINITY],
+    ['digamma', digamma, -8.3e-322, INFINITY],
   ])('%s is as in PyTorch or SciPy (%#)', (_, run, at, want) => {
     expect(run(at) + 0).toBe(want)
   })

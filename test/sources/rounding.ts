@@ -20,6 +20,8 @@ export interface Arithmetic {
   readonly largest: number
   /** The error of a function of its library, in roundings. */
   readonly functions: number
+  /** That of log1p, where it is larger. */
+  readonly log1p?: number
 }
 
 /** 4 ulp, as NumPy promises. glibc, SLEEF and c-math.ts are below 2.5 ulp. */
@@ -114,7 +116,7 @@ class ErrorAnalysis {
 
   errorsOf(node: Node, id: number): Float64Array {
     const values = this.#values[id]!
-    const errors = this.#rule(node)
+    const errors = node.op === 'input' ? (i: number) => this.#lostOnEntry(values[i]!) : this.#rule(node)
     const found = values.map((x, i) => {
       const e = errors(i)
       // Beyond the largest number nothing is known; an infinity is one in all precisions.
@@ -140,6 +142,11 @@ class ErrorAnalysis {
     if (RECURSIVE.has(op)) return () => Infinity
     // Sorting and its kin: known only if what is sorted is exact.
     return () => (this.#isExact(args) ? 0 : Infinity)
+  }
+
+  /** What is smaller than the smallest number is taken for 0. */
+  #lostOnEntry(x: number): number {
+    return Math.abs(x) < this.#arithmetic.smallest ? Math.abs(x) : 0
   }
 
   get #isNarrow(): boolean {
@@ -358,9 +365,10 @@ function arc({ x, e }: Inexact): number {
 /** Operations that are rounded once. */
 const BASIC: ReadonlySet<Op> = new Set(['add', 'sub', 'mul', 'div', 'sqrt', 'safe_sqrt'] satisfies Op[])
 
-function roundingsOf(op: Op, { functions }: Arithmetic): number {
+function roundingsOf(op: Op, { functions, log1p = functions }: Arithmetic): number {
   // exp, a sum and a quotient; exp, log1p and a sum.
   if (op === 'sigmoid') return functions + 2
-  if (op === 'softplus') return 2 * functions + 1
+  if (op === 'softplus') return functions + log1p + 1
+  if (op === 'log1p') return log1p
   return BASIC.has(op) ? 1 : functions
 }

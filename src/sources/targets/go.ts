@@ -45,7 +45,8 @@ function syntaxOf(precision: Precision): LoopSyntax {
     ops: {
       neg: prefix('-', SIGN),
       abs: math('Abs'),
-      exp: math('Exp'),
+      // In float32 the result is infinite long before.
+      exp: precision === 'float64' ? call('expOf') : math('Exp'),
       expm1: math('Expm1'),
       log: math('Log'),
       log1p: math('Log1p'),
@@ -124,7 +125,7 @@ function numberIn(value: number, precision: Precision): string {
 const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords)
 
 const RESERVED =
-  'break case chan const continue default defer else fallthrough for func go goto if import interface map package range return select struct switch type var append bool byte cap close complex complex64 complex128 copy error false float32 float64 imag int int8 int16 int32 int64 iota len make new nil panic print println real recover rune string true uint uintptr math any min max clear pick larger smaller times signOf choose isFinite totalOf'.split(
+  'break case chan const continue default defer else fallthrough for func go goto if import interface map package range return select struct switch type var append bool byte cap close complex complex64 complex128 copy error false float32 float64 imag int int8 int16 int32 int64 iota len make new nil panic print println real recover rune string true uint uintptr math any min max clear pick larger smaller times signOf choose isFinite totalOf expOf'.split(
     ' ',
   )
 
@@ -205,6 +206,15 @@ const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => (
     '\t\treturn 0',
     '\t}',
     '\treturn g * d',
+    '}',
+  ],
+  expOf: [
+    '// expOf is finite up to 709.78: on amd64, math.Exp is infinite from 709.44 on.',
+    'func expOf(x float64) float64 {',
+    '\tif x > 709 {',
+    '\t\treturn math.Exp(x-1) * math.E',
+    '\t}',
+    '\treturn math.Exp(x)',
     '}',
   ],
   choose: [

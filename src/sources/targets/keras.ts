@@ -49,7 +49,7 @@ const SYNTAX: ArraySyntax = {
     sqrt: call('ops.sqrt'),
     safe_sqrt: call('ops.sqrt'),
     sigmoid: call('_sigmoid'),
-    tanh: call('ops.tanh'),
+    tanh: call('_tanh'),
     softplus: call('_softplus'),
     sign: call('ops.sign'),
     floor: call('ops.floor'),
@@ -123,6 +123,19 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     'def _minimum(a, b):',
     '    """The smaller one, in the precision of the tensors, which ops.minimum may change; NaN stays."""',
     '    return _where((a < b) | (a != a), a, b)',
+    '',
+  ],
+  _tanh: [
+    'def _tanh(x):',
+    '    """ops.tanh, in the precision of x, which it may change."""',
+    '    e = ops.expm1(-2 * ops.abs(x))',
+    '    return -ops.sign(x) * e / (2 + e)',
+    '',
+  ],
+  _mean: [
+    'def _mean(x):',
+    '    """ops.mean, in the precision of x, which it may change."""',
+    '    return ops.sum(x) / ops.cast(ops.size(x), x.dtype)',
     '',
   ],
   _where: [
@@ -244,7 +257,7 @@ const PHRASES: CustomGradientPhrases = {
   }),
   byLengths: (x, lengths) => `${x} / ops.cast(ops.maximum(${lengths}, 1), ${x}.dtype)`,
   sum: (x) => `ops.sum(${x})`,
-  mean: (x) => `ops.mean(${x})`,
+  mean: (x) => `_mean(${x})`,
   ratio: (total, count) => `${total} * ops.where(${count} == 0, 0.0, 1 / ${count})`,
   helpers: HELPERS,
   notes: [

@@ -138,7 +138,7 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
   _times: [
     'def _times(g, d):',
     '    """g * d, but 0 where the gradient g is 0: a branch that was not taken stays silent."""',
-    '    return g * torch.where(g == 0, 0.0, d)',
+    '    return g * torch.where(g == 0, g.new_zeros(()), d)',
     '',
   ],
   _pick: [

@@ -126,7 +126,23 @@ describe('float64 functions are within 2 roundings', () => {
 })
 
 const infinity = Number.POSITIVE_INFINITY
-const EDGES = [0, -0, 1, -1, 0.5, -2, 3, 2 ** 53, -1e300, 1e300, infinity, -infinity, Number.NaN, 5e-324]
+const EDGES = [
+  0,
+  -0,
+  1,
+  -1,
+  0.5,
+  -2,
+  3,
+  2 ** 53,
+  -1e300,
+  1e300,
+  infinity,
+  -infinity,
+  Number.NaN,
+  5e-324,
+  -5e-324,
+]
 
 describe('special cases are those of JavaScript', () => {
   const names = [

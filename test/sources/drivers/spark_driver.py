@@ -37,7 +37,9 @@ for job in json.load(open(sys.argv[1])):
     rows = list(zip(range(job["rows"]), *columns.values()))
     fields = [StructField(name, DoubleType()) for name in ["place", *columns]]
     spark.createDataFrame([(float(row[0]), *row[1:]) for row in rows], StructType(fields)).createOrReplaceTempView("t")
-    found = sorted(spark.sql(job["text"]).collect(), key=lambda row: row["place"])
-    added = [name for name in found[0].asDict() if name not in ("place", *columns)]
-    answers.append({name: packed([row[name] for row in found]) for name in added})
+    query = spark.sql(job["text"])
+    found = sorted(query.collect(), key=lambda row: row[0])
+    # By their places: a column of the table may have the same name.
+    added = list(enumerate(query.columns))[1 + len(columns) :]
+    answers.append({name: packed([row[place] for row in found]) for place, name in added})
 print("ANSWERS" + json.dumps(answers))
