@@ -42,6 +42,7 @@ import {
 } from './contract.ts'
 import { type EmittedGroup, type EmittedKernel, elementTypesOf, emitGroup, planKernels } from './kernels.ts'
 import { gradientName, layoutFunction, VALUES } from './layout.ts'
+import { withoutSimd } from './lowering/lower.ts'
 import { type MemoryMap, memoryMap, RESULT } from './memory-map.ts'
 import { divides, is, Reducer, sumFunction } from './reduction.ts'
 import { isTrue, ScalarEmitter } from './scalars.ts'
@@ -119,7 +120,7 @@ class ModuleWriter {
     this.#table = { base, functions: [] }
     this.#scalars = new Helpers(FLOAT64, SCALAR_TARGET, this.#table)
     const types = elementTypesOf(loss)
-    const target = { relaxed: features === 'relaxed-simd' }
+    const target = { relaxed: features === 'relaxed-simd', outlined: features === 'scalar' }
     const helpers = new Helpers(types.lane, target, this.#table)
     this.#groups = planned.map((group) => emitGroup(group, target, types, helpers))
     this.#kernels = this.#groups.flatMap((group) => group.kernels)
@@ -139,10 +140,14 @@ class ModuleWriter {
   write(about: Readonly<Record<string, unknown>>): Uint8Array<ArrayBuffer> {
     const own = this.#functions()
     const launches = this.#kernels.map((kernel, place) => this.#launch(kernel, place))
-    const functions = [...own, ...launches, ...this.#kernels.map(({ f }) => f), ...this.#table.functions]
+    const vectorized = [...own, ...launches, ...this.#kernels.map(({ f }) => f), ...this.#table.functions]
+    const imports = HOST_IMPORTS.slice(0, this.#imports)
+    const isScalar = this.manifest.features === 'scalar'
+    const lanes = this.manifest.precision === 'float64' ? 'f64' : 'f32'
+    const functions = isScalar ? withoutSimd(imports, vectorized, lanes) : vectorized
     const exported = FUNCTIONS.filter((name) => name.startsWith('lossd_'))
     return encodeStandaloneModule({
-      imports: HOST_IMPORTS.slice(0, this.#imports),
+      imports,
       functions,
       exports: Object.fromEntries(exported.map((name) => [name, this.#indexOf(name)])),
       memory: { pages: Math.ceil(this.#map.end / 65536), data: [this.#defaults()] },
