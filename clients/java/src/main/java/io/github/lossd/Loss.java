@@ -57,6 +57,64 @@ public final class Loss {
     return new Builder(null, inline);
   }
 
+  /**
+   * A loss by its definition: a formula with declared inputs and parameters.
+   *
+   * @param definition as JSON: maps, lists, strings, numbers
+   * @return a builder with its options
+   */
+  public static Builder defined(Map<String, ?> definition) {
+    Map<String, Object> inline = new LinkedHashMap<>();
+    inline.put("definition", definition);
+    return new Builder(null, inline);
+  }
+
+  /**
+   * A loss that is written as a function. It is called once, with its inputs and parameters by name.
+   *
+   * <pre>{@code
+   * Loss.traced(List.of("predictions", "targets"), Map.of("scale", 1.0),
+   *     v -> Expression.call("log1p", v.get("predictions").minus(v.get("targets")).over(v.get("scale")).pow(2))).build();
+   * }</pre>
+   *
+   * @param inputs their names
+   * @param defaults parameters with their defaults
+   * @param body the function
+   * @return a builder with its options
+   */
+  public static Builder traced(List<String> inputs, Map<String, ?> defaults, Body body) {
+    Map<String, Expression> variables = new LinkedHashMap<>();
+    Map<String, Object> declared = new LinkedHashMap<>();
+    Map<String, Object> parameters = new LinkedHashMap<>();
+    for (String input : inputs) {
+      variables.put(input, Expression.named(input));
+      declared.put(input, Map.of("differentiable", true));
+    }
+    new TreeMap<>(defaults)
+        .forEach(
+            (param, value) -> {
+              variables.put(param, Expression.named(param));
+              parameters.put(param, Map.of("type", value instanceof Boolean ? "boolean" : "number", "default", value));
+            });
+    Map<String, Object> definition = new LinkedHashMap<>();
+    definition.put("inputs", declared);
+    definition.put("params", parameters);
+    definition.put("formula", body.apply(variables).toString());
+    return defined(definition);
+  }
+
+  /** A function that is traced. */
+  @FunctionalInterface
+  public interface Body {
+    /**
+     * Writes the formula.
+     *
+     * @param variables inputs and parameters by name
+     * @return its result
+     */
+    Expression apply(Map<String, Expression> variables);
+  }
+
   /** The options of a loss. */
   public static final class Builder {
     private final String name;
@@ -95,6 +153,13 @@ public final class Loss {
      */
     public Builder axes(String input, String axes) {
       if (inline == null) throw new IllegalStateException("only formulas have axes");
+      if (inline.containsKey("definition")) {
+        Map<String, Object> inputs = Json.object(Json.object(inline.get("definition")).get("inputs"));
+        Map<String, Object> declared = new LinkedHashMap<>(Json.object(inputs.get(input)));
+        declared.put("axes", axes);
+        inputs.put(input, declared);
+        return this;
+      }
       Map<String, Object> own = new LinkedHashMap<>(Json.object(inline.get("axes")));
       own.put(input, axes);
       inline.put("axes", own);

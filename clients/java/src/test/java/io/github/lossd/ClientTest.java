@@ -194,6 +194,29 @@ class ClientTest {
   }
 
   @Test
+  void tracesAFunctionIntoAFormula() {
+    Loss.Builder cauchy =
+        Loss.traced(
+            java.util.List.of("predictions", "targets"),
+            Map.of("scale", 1.0),
+            v -> Expression.call("log1p", v.get("predictions").minus(v.get("targets")).over(v.get("scale")).pow(2)));
+    Loss loss = cauchy.param("scale", 2.0).mode(Mode.LOCAL).client(Vectors.service()).build();
+    assertEquals(Math.log1p(2.25) / 2, loss.value(PAIR), 1e-6);
+  }
+
+  @Test
+  void keepsThePrecedenceOfOperatorsInATrace() {
+    Expression x = Expression.named("x");
+    Expression y = Expression.named("y");
+    assertEquals("(x - y) * (x + 1)", x.minus(y).times(x.plus(1)).toString());
+    assertEquals("x - (y - 1)", x.minus(y.minus(1)).toString());
+    assertEquals("(-x)^2", x.negated().pow(2).toString());
+    assertEquals("x^(-2)", x.pow(-2).toString());
+    assertEquals("x < y ? x * 0.5 : y", Expression.where(x.isLess(y), x.times(0.5), y).toString());
+    assertThrows(IllegalArgumentException.class, () -> x.plus(Double.NaN));
+  }
+
+  @Test
   void computesSecondDerivativesInBothPlaces() {
     Map<String, Tensor> inputs = Map.of("predictions", Tensor.of(new double[] {1, 3}), "targets", Tensor.of(new double[] {0, 0}));
     Loss.Builder builder = Loss.named("mse").hessian().reduction("sum").client(Vectors.service());
