@@ -231,7 +231,9 @@ mod kernels {
         pub(crate) fn kernel(&self, loss: &Loss, inputs: &Inputs) -> Result<Vec<u8>, Error> {
             let own: Vec<_> = inputs.iter().filter(|(name, _)| !matches!(*name, "sample_weight" | "grad_output")).collect();
             let structure: Vec<_> = own.iter().map(|(name, t)| json!([name, t.dtype(), t.shape.len()])).collect();
-            let question = json!([1, self.url, loss.name, loss.inline, loss.params, loss.gradients, structure]).to_string();
+            let is_of_service = loss.name.as_deref().map_or(true, |name| name.contains('/'));
+            let url = if is_of_service { &self.url } else { "" };
+            let question = json!([1, url, loss.name, loss.inline, loss.params, loss.gradients, structure]).to_string();
             if let Some(module) = self.cached(&question)? {
                 return Ok(module);
             }

@@ -16,12 +16,14 @@ import {
   chosen,
   integerOf,
   isTruth,
+  isUniform,
   isWide,
   type Keep,
   type Kind,
   type Lane,
   lanesOf,
   on,
+  type Period,
   type Reader,
   typeOf,
   type Vector,
@@ -133,7 +135,7 @@ const named = (name: SimdOp, arity: number, lower: Lower) =>
 
 /** A vector whose lanes come from the same lanes of others. */
 function each(kind: Kind, { keep }: Surroundings, operands: readonly Vector[], read: Reader): Lowered {
-  const uniform = operands.length > 0 && operands.every((operand) => operand.uniform)
+  const uniform = operands.length > 0 && operands.every((operand) => isUniform(operand, kind))
   return { vector: uniform ? uniformOf(kind, read(0), keep) : vectorOf(kind, read, keep) }
 }
 
@@ -248,10 +250,19 @@ named('i32x4.splat', 1, ({ keep }, [value]) => ({ vector: uniformOf('i32', value
 
 const BITWISE = { and: ['i32.and', 0x83], or: ['i32.or', 'i64.or'], xor: ['i32.xor', 'i64.xor'] } as const
 
-/** The kind of the first of the vectors that have one. */
-function kindAmong({ real }: Surroundings, ...vectors: readonly Vector[]): Kind {
+/**
+ * What the lanes are that vectors have in common: numbers or integers rather than truth values, which only masks can be.
+ *
+ * @param mask by which they are selected: theirs is as wide if nothing else is known
+ */
+function kindAmong({ real }: Surroundings, vectors: readonly Vector[], mask?: Vector): Kind {
   const kinds = vectors.map(({ kind }) => kind).filter((kind) => kind !== undefined)
-  return kinds.find((kind) => !isTruth(kind)) ?? kinds[0] ?? real
+  const number = kinds.find((kind) => !isTruth(kind))
+  if (number !== undefined) return number
+  const areMasks = vectors.every(({ kind, isMask }) => kind !== undefined || isMask === true)
+  const truth = kinds[0] ?? mask?.kind
+  if (truth === undefined || !isTruth(truth)) return real
+  return areMasks && kinds.length > 0 ? truth : isWide(truth) ? 'f64' : 'f32'
 }
 
 /** Whether a vector is a mask for lanes of a kind. */
@@ -263,7 +274,7 @@ function bitwise(name: keyof typeof BITWISE): Lower {
       const kind = a.kind
       return each(kind, around, [a, b], (lane) => on(binary(BITWISE[name][0]), a.as(kind, lane), b.as(kind, lane)))
     }
-    const kind = kindAmong(around, a, b)
+    const kind = kindAmong(around, [a, b])
     if (name === 'and' && selects(a, kind) && !isTruth(kind)) return masked(around, b, a, kind, false)
     if (name === 'and' && selects(b, kind) && !isTruth(kind)) return masked(around, a, b, kind, false)
     const integer = integerOf(kind)
@@ -293,7 +304,7 @@ const ZEROS: Readonly<Record<Kind, Code>> = {
 
 for (const name of ['and', 'or', 'xor'] as const) named(`v128.${name}`, 2, bitwise(name))
 named('v128.andnot', 2, (around, [a, b]) => {
-  const kind = kindAmong(around, a, b)
+  const kind = kindAmong(around, [a, b])
   if (selects(b, kind)) return masked(around, a, b, kind, true)
   const integer = integerOf(kind)
   return each(integer, around, [a, b], (lane) =>
@@ -305,7 +316,7 @@ named('v128.not', 1, (around, [a]) => {
     const kind = a.kind
     return each(kind, around, [a], (lane) => on((truth) => op('i32.eqz', truth), a.as(kind, lane)))
   }
-  const integer = integerOf(kindAmong(around, a))
+  const integer = integerOf(kindAmong(around, [a]))
   return each(integer, around, [a], (lane) => on((bits) => inverted(integer, bits), a.as(integer, lane)))
 })
 
@@ -314,7 +325,7 @@ function inverted(integer: 'i32' | 'i64', bits: Code): Code {
 }
 
 named('v128.bitselect', 3, (around, [yes, no, mask]) => {
-  const kind = kindAmong(around, yes, no)
+  const kind = kindAmong(around, [yes, no], mask)
   if (selects(mask, kind)) {
     const truth = mask.kind as 'b32' | 'b64'
     return each(kind, around, [yes, no, mask], (lane) => chosen(mask.as(truth, lane), yes.as(kind, lane), no.as(kind, lane)))
@@ -333,7 +344,7 @@ named('v128.any_true', 1, (around, [a]) => {
   const lanes = Array.from({ length: lanesOf(kind) }, (_, lane) => a.as(kind, lane))
   const known = lanes.filter((lane) => lane !== undefined)
   if (!around.isLaneWise && known.length < lanes.length) return { lane: undefined }
-  return { lane: known.map(isSet).reduce((x, y) => op('i32.or', x, y)) }
+  return { lane: known.length === 0 ? undefined : known.map(isSet).reduce((x, y) => op('i32.or', x, y)) }
 })
 
 // Conversions
@@ -378,7 +389,7 @@ TABLE.set(0x0d, {
   lower: (around, [a, b], picks) => {
     const words = [0, 4, 8, 12].map((at) => picks[at] / 4)
     const pairs = words[0] % 2 === 0 && words[1] === words[0] + 1 && words[2] % 2 === 0 && words[3] === words[2] + 1
-    const natural = kindAmong(around, a, b)
+    const natural = kindAmong(around, [a, b])
     const wide = isWide(natural)
     const kind = wide && !pairs ? 'i32' : isTruth(natural) && a.kind !== b.kind ? integerOf(natural) : natural
     const counts = lanesOf(kind)
@@ -393,7 +404,7 @@ TABLE.set(0x0d, {
       if (!kept.has(pick)) kept.set(pick, on((code) => around.keep(code, typeOf(kind)), read(lane)))
       return kept.get(pick)
     }
-    return { vector: vectorOf(kind, once, around.keep, a.uniform && a === b) }
+    return { vector: vectorOf(kind, once, around.keep, isUniform(a, kind) && isUniform(b, kind) && picks.every((pick) => pick < 16)) }
   },
 })
 
@@ -413,7 +424,8 @@ function leb(value: number): Code {
 }
 
 /** A vector in memory, which can be read as anything. A mask is read as integers. */
-function inMemory({ keep }: Surroundings, address: Lane, offsetOf: (bytes: 4 | 8, lane: number) => number, uniform = false): Vector {
+function inMemory({ keep }: Surroundings, address: Lane, offsetOf: (bytes: 4 | 8, lane: number) => number, period: Period = 128): Vector {
+  const uniform = period < 128
   let at: Lane
   const kept = new Map<string, Lane>()
   const read = (kind: Kind, lane: number): Lane => {
@@ -423,10 +435,10 @@ function inMemory({ keep }: Surroundings, address: Lane, offsetOf: (bytes: 4 | 8
     if (!kept.has(key)) kept.set(key, on((code) => (uniform ? keep(loaded(kind, code, offsetOf(bytes, lane)), typeOf(kind)) : loaded(kind, code, offsetOf(bytes, lane))), at))
     return kept.get(key)
   }
-  const asInteger = (kind: 'b32' | 'b64') => vectorOf(integerOf(kind), (lane) => read(integerOf(kind), lane), keep, uniform)
+  const asInteger = (kind: 'b32' | 'b64') => vectorOf(integerOf(kind), (lane) => read(integerOf(kind), lane), keep, isUniform({ period }, kind))
   return {
     kind: undefined,
-    uniform,
+    period,
     as: (kind, lane) => (isTruth(kind) ? asInteger(kind).as(kind, lane) : read(kind, lane)),
   }
 }
@@ -436,10 +448,10 @@ memory(0x00, 1, (around, [address], [offset]) => ({
   vector: inMemory(around, address, (bytes, lane) => offset + bytes * lane),
 }))
 memory(0x09, 1, (around, [address], [offset]) => ({
-  vector: splatWord(around, inMemory(around, address, () => offset, true)),
+  vector: splatWord(around, inMemory(around, address, () => offset, 32)),
 }))
 memory(0x0a, 1, (around, [address], [offset]) => ({
-  vector: inMemory(around, address, (bytes, lane) => offset + (bytes === 4 ? 4 * (lane % 2) : 0), true),
+  vector: inMemory(around, address, (bytes, lane) => offset + (bytes === 4 ? 4 * (lane % 2) : 0), 64),
 }))
 
 /** 32 bits in all lanes: wide lanes consist of two. */
@@ -451,7 +463,7 @@ function splatWord({ keep }: Surroundings, word: Vector): Vector {
 memory(0x5d, 1, (around, [address], [offset]) => {
   const low = inMemory(around, address, (bytes, lane) => offset + bytes * lane)
   return {
-    vector: { ...low, as: (kind, lane) => (lane < lanesOf(kind) / 2 ? low.as(kind, lane) : ZEROS[kind]) },
+    vector: { ...low, period: 128, as: (kind, lane) => (lane < lanesOf(kind) / 2 ? low.as(kind, lane) : ZEROS[kind]) },
   }
 })
 
@@ -470,7 +482,7 @@ function withPart(bytes: 4 | 8): Lower {
       return isInPart(own, lane) ? part.as(own, lane) : vector.as(own, lane)
     }
     const halves: Vector = vectorOf('i32', (lane) => as('i32', lane), around.keep)
-    return { vector: { kind: kind !== undefined && !isTruth(kind) ? kind : undefined, uniform: false, as } }
+    return { vector: { kind: kind !== undefined && !isTruth(kind) ? kind : undefined, period: 128, as } }
   }
 }
 TABLE.set(0x56, { arity: 2, immediates: 'memory and lane', lower: withPart(4) })

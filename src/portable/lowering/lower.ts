@@ -22,6 +22,7 @@ import {
   constantOf,
   integerOf,
   isTruth,
+  isUniform,
   isWide,
   type Kind,
   type Lane,
@@ -99,6 +100,10 @@ class FunctionLowering {
   #free = new Map<ValueType, number[]>()
   #busy: { type: ValueType; local: number }[] = []
   #hasChanged = false
+  /** Whether this.kind is what it was before the pass. */
+  #isKindSettled = true
+  /** Whether something must be known that is not. Before everything is certain, this means nothing. */
+  #isBroken = false
 
   constructor(source: FunctionBuilder, signatures: readonly Signature[], real: 'f32' | 'f64') {
     this.#source = source
@@ -111,7 +116,9 @@ class FunctionLowering {
   run(): FunctionBuilder {
     for (let pass = 0; pass < MOST_PASSES; pass++) {
       const made = this.#pass()
-      if (!this.#learn()) return made
+      if (this.#learn()) continue
+      if (this.#isBroken) throw new Error('a function of lanes depends on other lanes')
+      return made
     }
     throw new Error('what the locals are does not become certain')
   }
@@ -119,6 +126,8 @@ class FunctionLowering {
   #pass(): FunctionBuilder {
     const { params, results } = this.#source
     this.#hasChanged = false
+    this.#isBroken = false
+    this.#isKindSettled = true
     const lanes = this.#isLaneWise ? 1 : lanesOf(this.kind)
     const expanded = params.flatMap((type) => (type === V128 ? new Array(lanes).fill(typeOf(this.kind)) : [type]))
     this.#f = new FunctionBuilder(expanded, this.#isLaneWise ? [typeOf(this.kind)] : results)
@@ -141,9 +150,9 @@ class FunctionLowering {
 
   #finalStack(): Code[] {
     return this.#stack.splice(0).map((value) => {
-      if ('scalar' in value) return required(value.scalar)
+      if ('scalar' in value) return this.#required(value.scalar)
       this.#note(value.vector)
-      return required(value.vector.as(this.kind, 0))
+      return this.#required(value.vector.as(this.kind, 0))
     })
   }
 
@@ -154,19 +163,25 @@ class FunctionLowering {
     const wide = isWide(own) ? 'f64' : 'f32'
     if (wide === this.kind) return
     this.kind = wide
-    this.#hasChanged = true
+    this.#isKindSettled = false
   }
 
   /** @returns whether this pass has found out something that changes the next one */
   #learn(): boolean {
+    let isSettled = this.#isKindSettled
     for (const [local, { kinds, uniform }] of this.#sets) {
       const known = this.#known.get(local)
       const kind = this.#kindOf(local, kinds)
-      if (known !== undefined && known.kind === kind && known.uniform === uniform) continue
-      this.#known.set(local, { kind, uniform: uniform && (known?.uniform ?? true), unknown: known?.kind === kind ? known.unknown : new Set() })
-      if (known === undefined || known.kind !== kind || known.uniform !== this.#known.get(local)!.uniform) this.#hasChanged = true
+      const isUniform = uniform && (known?.uniform ?? true)
+      if (known?.kind === kind && known.uniform === isUniform) continue
+      this.#known.set(local, { kind, uniform: isUniform, unknown: new Set() })
+      isSettled = false
     }
-    return this.#hasChanged
+    if (isSettled) return this.#hasChanged
+    // What follows from other kinds is not known either.
+    this.#unknownScalars.clear()
+    for (const { unknown } of this.#known.values()) unknown.clear()
+    return true
   }
 
   #kindOf(local: number, kinds: ReadonlySet<Kind | 'mask' | undefined>): Kind {
@@ -175,11 +190,11 @@ class FunctionLowering {
     const [first, ...rest] = definite
     if (first !== undefined && rest.length === 0 && !(isTruth(first) && hasOthers)) return first
     const reads = [...(this.#reads.get(local) ?? [])].filter(([kind]) => !isTruth(kind))
-    const numbers = definite.filter((kind) => !isTruth(kind))
-    const candidates = numbers.length > 0 ? reads.filter(([kind]) => numbers.includes(kind)) : reads
+    const numbers = new Set<Kind>(definite.filter((kind) => !isTruth(kind)))
+    const candidates = numbers.size > 0 ? reads.filter(([kind]) => numbers.has(kind)) : reads
     candidates.sort((a, b) => b[1] - a[1])
     const truth = definite.find(isTruth)
-    return candidates[0]?.[0] ?? numbers[0] ?? (truth === undefined ? this.#real : integerOf(truth))
+    return candidates[0]?.[0] ?? [...numbers][0] ?? (truth === undefined ? this.#real : integerOf(truth))
   }
 
   // Instructions
@@ -219,7 +234,7 @@ class FunctionLowering {
     const operands = this.#stack.splice(this.#stack.length - count, count).map(scalarOf)
     const lane = on((...args) => [args, bytes], ...operands)
     if (result) this.#stack.push({ scalar: operands.length === 0 ? bytes : lane })
-    else this.#statement(required(operands.length === 0 ? bytes : lane))
+    else this.#statement(this.#required(operands.length === 0 ? bytes : lane))
     return end
   }
 
@@ -238,7 +253,7 @@ class FunctionLowering {
       operands.map((value) => ('scalar' in value ? value.scalar : value.vector)) as never,
       immediates,
     )
-    if ('code' in result) this.#statement(...result.code.map(required))
+    if ('code' in result) this.#statement(...result.code.map((lane) => this.#required(lane)))
     else this.#stack.push('vector' in result ? { vector: result.vector } : { scalar: result.lane })
     return end
   }
@@ -261,7 +276,7 @@ class FunctionLowering {
     const operands = this.#stack.splice(this.#stack.length - params.length, params.length)
     if (results[0] === V128) {
       const vectors = operands.map((value) => (value as { vector: Vector }).vector)
-      const uniform = vectors.every((vector) => vector.uniform)
+      const uniform = vectors.every((vector) => isUniform(vector, kind))
       const read = (lane: number) => on((...args) => call(target, ...args), ...vectors.map((vector) => vector.as(kind, lane)))
       this.#stack.push({ vector: this.#computed(kind, read, uniform) })
       return
@@ -271,7 +286,7 @@ class FunctionLowering {
     )
     const code = on((...own) => call(target, ...own), ...args)
     if (results.length > 0) this.#stack.push({ scalar: args.length === 0 ? call(target) : code })
-    else this.#statement(args.length === 0 ? call(target) : required(code))
+    else this.#statement(args.length === 0 ? call(target) : this.#required(code))
   }
 
   /** Calls are made once for each lane, in order, however often the lanes are read. */
@@ -347,11 +362,11 @@ class FunctionLowering {
   }
 
   #setVector(local: number, vector: Vector) {
+    const known = this.#knownOf(local)
     const noted = this.#sets.get(local) ?? { kinds: new Set(), uniform: true }
     noted.kinds.add(vector.isMask === true ? 'mask' : vector.kind)
-    noted.uniform &&= vector.uniform
+    noted.uniform &&= isUniform(vector, known.kind)
     this.#sets.set(local, noted)
-    const known = this.#knownOf(local)
     const own = this.#vectorLocals(local, known.kind, known.uniform)
     const lanes = own.map((_, lane) => vector.as(known.kind, lane))
     lanes.forEach((lane, place) => {
@@ -376,6 +391,11 @@ class FunctionLowering {
     return get(local)
   }
 
+  #required(lane: Lane): Code {
+    this.#isBroken ||= lane === undefined
+    return lane ?? []
+  }
+
   #statement(...code: Code[]) {
     this.#f.add(...code)
     if (this.#stack.length > 0) return
@@ -397,9 +417,4 @@ function isLeaf(code: Code): boolean {
 function scalarOf(value: Value): Lane {
   if ('scalar' in value) return value.scalar
   throw new Error('a vector where a scalar is expected')
-}
-
-function required(lane: Lane): Code {
-  if (lane === undefined) throw new Error('a function of lanes depends on other lanes')
-  return lane
 }

@@ -8,13 +8,14 @@ import { type Code, F32, F64, I32, I64, i32, i64, op, select, type ValueType } f
 export type Kind = 'i32' | 'f32' | 'b32' | 'i64' | 'f64' | 'b64'
 /** A lane; absent if it is unknown. */
 export type Lane = Code | undefined
+export type Period = 32 | 64 | 128
 export type Reader = (lane: number) => Lane
 
 export interface Vector {
   /** What it is made of; absent if it can be read as anything. */
   readonly kind: Kind | undefined
-  /** Whether all lanes are the same. */
-  readonly uniform: boolean
+  /** Bits after which it repeats: 32 or 64 if all lanes of that width are the same, else 128. */
+  readonly period: Period
   /** Whether it is a constant that may be a mask: all of its bits are set, or none. */
   readonly isMask?: boolean
   /** One of its lanes, read as this kind. */
@@ -24,14 +25,18 @@ export interface Vector {
 export const isWide = (kind: Kind): boolean => kind.endsWith('64')
 export const isTruth = (kind: Kind | undefined): kind is 'b32' | 'b64' => kind === 'b32' || kind === 'b64'
 export const lanesOf = (kind: Kind): number => (isWide(kind) ? 2 : 4)
+/** Whether all lanes of a kind are the same. */
+export const isUniform = ({ period }: Pick<Vector, 'period'>, kind: Kind): boolean => period <= widthOf(kind)
+export const widthOf = (kind: Kind): 32 | 64 => (isWide(kind) ? 64 : 32)
 /** The type of a local that keeps a lane. */
-export const typeOf = (kind: Kind): ValueType => ({ i32: I32, b32: I32, b64: I32, f32: F32, i64: I64, f64: F64 })[kind]
+export const typeOf = (kind: Kind): ValueType => TYPES[kind]
+const TYPES = { i32: I32, b32: I32, b64: I32, f32: F32, i64: I64, f64: F64 } as const
 export const integerOf = (kind: Kind): 'i32' | 'i64' => (isWide(kind) ? 'i64' : 'i32')
 
-const all = (...lanes: Lane[]): lanes is Code[] => lanes.every((lane) => lane !== undefined)
+const areKnown = (lanes: readonly Lane[]): lanes is readonly Code[] => lanes.every((lane) => lane !== undefined)
 /** An instruction on lanes, which is absent if one of them is. */
 export function on(write: (...lanes: Code[]) => Code, ...lanes: Lane[]): Lane {
-  return all(...lanes) ? write(...lanes) : undefined
+  return areKnown(lanes) ? write(...lanes) : undefined
 }
 
 const reinterpret = { 'i32>f32': 0xbe, 'f32>i32': 0xbc, 'i64>f64': 0xbf, 'f64>i64': 0xbd } as const
@@ -46,7 +51,7 @@ export function vectorOf(kind: Kind, read: Reader, keep: Keep, uniform = false):
     if (!kept.has(lane)) kept.set(lane, on((code) => keep(code, typeOf(kind)), read(lane)))
     return kept.get(lane)
   }
-  return { kind, uniform, as: (wanted, lane) => converted(kind, wanted, read, once, lane) }
+  return { kind, period: uniform ? widthOf(kind) : 128, as: (wanted, lane) => converted(kind, wanted, read, once, lane) }
 }
 
 function converted(kind: Kind, wanted: Kind, read: Reader, once: Reader, lane: number): Lane {
@@ -109,9 +114,9 @@ export function constantOf(bytes: Uint8Array): Vector {
     b32: (lane) => i32(words[lane] === 0 ? 0 : 1),
     b64: (lane) => i32(words[2 * lane] === 0 ? 0 : 1),
   }
-  const [first] = words
-  const isSplat = words.every((word) => word === first) || (words[2] === first && words[3] === words[1])
-  return { kind: undefined, uniform: isSplat, isMask: isMask(bytes), as: (kind, lane) => read[kind](lane) }
+  const isPair = words[2] === words[0] && words[3] === words[1]
+  const period = words.every((word) => word === words[0]) ? 32 : isPair ? 64 : 128
+  return { kind: undefined, period, isMask: isMask(bytes), as: (kind, lane) => read[kind](lane) }
 }
 
 /** Whether a constant is a mask. */

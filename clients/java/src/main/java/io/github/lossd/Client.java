@@ -282,10 +282,9 @@ public final class Client {
       } catch (HttpTimeoutException error) {
         throw ProblemException.of("deadline-exceeded", "no response within " + timeout.toMillis() + " ms", 504);
       } catch (IOException error) {
-        if (isLast || !waits(attempt, 0, deadline, error)) throw new LossdException.Unreachable(url + " cannot be reached: " + error.getMessage(), error);
+        if (isLast || !waits(attempt, 0, deadline, error)) throw new LossdException.Unreachable(url + " cannot be reached: " + error, error);
       } catch (InterruptedException error) {
-        Thread.currentThread().interrupt();
-        throw new LossdException.Unreachable("interrupted while waiting for " + url, error);
+        throw interrupted(error);
       }
     }
   }
@@ -307,14 +306,23 @@ public final class Client {
   }
 
   /** Waits before the next attempt, unless the deadline comes first. */
-  private static boolean waits(int attempt, double after, long deadline, Exception why) throws InterruptedException {
+  private boolean waits(int attempt, double after, long deadline, Exception why) {
     // Full jitter, so that clients which were refused together do not come back together.
     double jitter = ThreadLocalRandom.current().nextDouble() * Math.min(2, 0.05 * (1 << attempt));
     long pause = Math.round((after + jitter) * 1000);
     if (System.nanoTime() + pause * 1_000_000 >= deadline) return false;
     LOG.log(System.Logger.Level.WARNING, "lossd: {0}; attempt {1} follows in {2} ms", why.getMessage(), attempt + 2, pause);
-    Thread.sleep(pause);
-    return true;
+    try {
+      Thread.sleep(pause);
+      return true;
+    } catch (InterruptedException error) {
+      throw interrupted(error);
+    }
+  }
+
+  private LossdException interrupted(InterruptedException error) {
+    Thread.currentThread().interrupt();
+    return new LossdException.Unreachable("interrupted while waiting for " + url, error);
   }
 
   // Kernels
