@@ -21,7 +21,7 @@ import {
 } from '../loops/static-predicates.ts'
 import type { AxisSizes } from './axes.ts'
 import { and } from './code.ts'
-import { KernelUnavailable, type PortableLoss } from './contract.ts'
+import { type Features, KernelUnavailable, type PortableLoss } from './contract.ts'
 
 /** A kernel before it is emitted. */
 export interface PlannedKernel {
@@ -52,23 +52,28 @@ export interface EmittedGroup {
 }
 
 /** @throws KernelUnavailable if the program has ops that loops over elements cannot express, or is too large */
-export function planKernels(loss: PortableLoss): PlannedGroup[] {
+export function planKernels(loss: PortableLoss, features: Features): PlannedGroup[] {
   const predicates = evaluateStaticPredicates(loss.program, loss.scalars)
   const all = predicates.size === 0 ? [NO_STATIC_PREDICATES] : [NO_STATIC_PREDICATES, predicates]
   try {
-    return all.map((own) => ({ predicates: own, kernels: kernelsFor(loss, own) }))
+    return all.map((own) => ({ predicates: own, kernels: kernelsFor(loss, own, features) }))
   } catch (error) {
     if (error instanceof UnsupportedByEngine) throw new KernelUnavailable(error.message)
     throw error
   }
 }
 
-function kernelsFor(loss: PortableLoss, staticPredicates: StaticPredicates): PlannedKernel[] {
+function kernelsFor(
+  loss: PortableLoss,
+  staticPredicates: StaticPredicates,
+  features: Features,
+): PlannedKernel[] {
   const { program, lengths } = loss
   const make = (uniform: boolean, lanes?: string): Plan => {
     return planOf(program, { uniform, staticPredicates, lanes })
   }
-  const short = lanesBeside(loss).flatMap((axis): PlannedKernel[] => {
+  const beside = features === 'scalar' ? [] : lanesBeside(loss)
+  const short = beside.flatMap((axis): PlannedKernel[] => {
     const limit = limitOf(program, staticPredicates, axis)
     return limit < 1 ? [] : [{ plan: make(false, axis), uniform: false, across: { axis, limit } }]
   })

@@ -4,7 +4,7 @@
  * docs/kernel-abi.md has the interface.
  */
 import { Helpers } from '../engines/compiled/emit/helpers.ts'
-import { FLOAT64 } from '../engines/compiled/lane-type.ts'
+import { FLOAT64, firstLaneOf } from '../engines/compiled/lane-type.ts'
 import { HOST_IMPORTS } from '../engines/compiled/math.ts'
 import { SCALAR_TARGET } from '../engines/compiled/scalar-math.ts'
 import { scaleFunction } from '../engines/compiled/scale-in-place.ts'
@@ -109,7 +109,7 @@ class ModuleWriter {
 
   constructor(loss: PortableLoss, features: Features) {
     this.#loss = loss
-    const planned = planKernels(loss)
+    const planned = planKernels(loss, features)
     const kernels = planned.flatMap((group) => group.kernels)
     const usesHost = [loss.program, ...kernels.map(({ plan }) => plan.program)].some(({ nodes }) =>
       nodes.some(({ op: name }) => name === 'sin' || name === 'cos'),
@@ -119,7 +119,8 @@ class ModuleWriter {
     const base = this.#imports + FUNCTIONS.length + 2 * kernels.length
     this.#table = { base, functions: [] }
     this.#scalars = new Helpers(FLOAT64, SCALAR_TARGET, this.#table)
-    const types = elementTypesOf(loss)
+    const whole = elementTypesOf(loss)
+    const types = features === 'scalar' ? { ...whole, lane: firstLaneOf(whole.lane) } : whole
     const target = { relaxed: features === 'relaxed-simd', outlined: features === 'scalar' }
     const helpers = new Helpers(types.lane, target, this.#table)
     this.#groups = planned.map((group) => emitGroup(group, target, types, helpers))
@@ -144,7 +145,8 @@ class ModuleWriter {
     const imports = HOST_IMPORTS.slice(0, this.#imports)
     const isScalar = this.manifest.features === 'scalar'
     const lanes = this.manifest.precision === 'float64' ? 'f64' : 'f32'
-    const functions = isScalar ? withoutSimd(imports, vectorized, lanes) : vectorized
+    const kernels = new Set(this.#kernels.map(({ f }) => f))
+    const functions = isScalar ? withoutSimd(imports, vectorized, kernels, lanes) : vectorized
     const exported = FUNCTIONS.filter((name) => name.startsWith('lossd_'))
     return encodeStandaloneModule({
       imports,

@@ -56,7 +56,7 @@ export const PACKAGES: Readonly<Record<string, (python: () => string) => void>> 
   java() {
     const folder = emptyFolder()
     const pom = readFileSync(join(root, 'clients/java/pom.xml'), 'utf8')
-    const [, version] = /^  <version>(.+)<\/version>$/m.exec(pom)!
+    const [, version] = /^ {2}<version>(.+)<\/version>$/m.exec(pom)!
     run('mvn', ['-B', '-q', '-DskipTests', 'install'], join(root, 'clients/java'))
     const sources = join(folder, 'src/main/java')
     mkdirSync(sources, { recursive: true })

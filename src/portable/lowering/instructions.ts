@@ -41,7 +41,16 @@ interface Shape {
 
 const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
 /** Everything between the comparisons and the conversions takes two operands, but these. */
-const UNARY = new Set([0x45, 0x50, ...range(0x67, 0x69), ...range(0x79, 0x7b), ...range(0x8b, 0x91), ...range(0x99, 0x9f), ...range(0xa7, 0xbf), ...range(0xc0, 0xc4)])
+const UNARY = new Set([
+  0x45,
+  0x50,
+  ...range(0x67, 0x69),
+  ...range(0x79, 0x7b),
+  ...range(0x8b, 0x91),
+  ...range(0x99, 0x9f),
+  ...range(0xa7, 0xbf),
+  ...range(0xc0, 0xc4),
+])
 
 /** Blocks have no values. */
 export function shapeOf(code: Uint8Array, start: number): Shape {
@@ -51,16 +60,23 @@ export function shapeOf(code: Uint8Array, start: number): Shape {
     for (let i = 0; i < count; i++) while (code[at++] >= 0x80);
     return at
   }
-  if (opcode >= 0x45 && opcode <= 0xc4) return { arity: UNARY.has(opcode) ? 1 : 2, result: true, end: start + 1 }
+  if (opcode >= 0x45 && opcode <= 0xc4)
+    return { arity: UNARY.has(opcode) ? 1 : 2, result: true, end: start + 1 }
   if (opcode >= 0x28 && opcode <= 0x35) return { arity: 1, result: true, end: skipped(2) }
   if (opcode >= 0x36 && opcode <= 0x3e) return { arity: 2, result: false, end: skipped(2) }
   if (opcode === 0xfc) return saturating(code, start)
   const found = OTHERS[opcode]
   if (found === undefined) throw new Error(`no lowering beside the instruction ${opcode}`)
-  return { arity: found.arity, result: found.result, end: found.bytes === undefined ? skipped(found.immediates ?? 0) : start + 1 + found.bytes }
+  return {
+    arity: found.arity,
+    result: found.result,
+    end: found.bytes === undefined ? skipped(found.immediates ?? 0) : start + 1 + found.bytes,
+  }
 }
 
-const OTHERS: Readonly<Record<number, { arity: number | 'all'; result: boolean; immediates?: number; bytes?: number }>> = {
+const OTHERS: Readonly<
+  Record<number, { arity: number | 'all'; result: boolean; immediates?: number; bytes?: number }>
+> = {
   2: { arity: 0, result: false, bytes: 1 },
   3: { arity: 0, result: false, bytes: 1 },
   4: { arity: 1, result: false, bytes: 1 },
@@ -95,6 +111,8 @@ interface Surroundings {
   readonly real: 'f32' | 'f64'
   /** Whether only the first lane counts. */
   readonly isLaneWise: boolean
+  /** How many lanes of a kind are computed. */
+  keptOf(kind: Kind): number
 }
 
 export type Lowered =
@@ -149,7 +167,20 @@ function uniformOf(kind: Kind, lane: Lane, keep: Keep): Vector {
   return vectorOf(kind, once, keep, true)
 }
 
-const FLOATS = ['add', 'sub', 'mul', 'div', 'min', 'max', 'abs', 'neg', 'sqrt', 'floor', 'trunc', 'nearest'] as const
+const FLOATS = [
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'min',
+  'max',
+  'abs',
+  'neg',
+  'sqrt',
+  'floor',
+  'trunc',
+  'nearest',
+] as const
 const UNARY_FLOATS: readonly string[] = ['abs', 'neg', 'sqrt', 'floor', 'trunc', 'nearest']
 /** By instruction: the opcodes for float32 and for float64. */
 const FLOAT_OPCODES: Readonly<Record<string, readonly [number, number]>> = {
@@ -172,18 +203,27 @@ const FLOAT_OPCODES: Readonly<Record<string, readonly [number, number]>> = {
   le: [0x5f, 0x65],
   ge: [0x60, 0x66],
 }
-for (const [width, [shape, kind, truth]] of ([['f32x4', 'f32', 'b32'], ['f64x2', 'f64', 'b64']] as const).entries()) {
+for (const [width, [shape, kind, truth]] of (
+  [
+    ['f32x4', 'f32', 'b32'],
+    ['f64x2', 'f64', 'b64'],
+  ] as const
+).entries()) {
   for (const name of FLOATS) {
     const opcode = FLOAT_OPCODES[name][width]
     const arity = UNARY_FLOATS.includes(name) ? 1 : 2
     named(`${shape}.${name}`, arity, (around, operands) =>
-      each(kind, around, operands, (lane) => on((...args) => [args, opcode], ...operands.map((own) => own.as(kind, lane)))),
+      each(kind, around, operands, (lane) =>
+        on((...args) => [args, opcode], ...operands.map((own) => own.as(kind, lane))),
+      ),
     )
   }
   for (const name of ['eq', 'ne', 'lt', 'gt', 'le', 'ge'] as const) {
     const opcode = FLOAT_OPCODES[name][width]
     named(`${shape}.${name}`, 2, (around, operands) =>
-      each(truth, around, operands, (lane) => on((a, b) => [a, b, opcode], operands[0].as(kind, lane), operands[1].as(kind, lane))),
+      each(truth, around, operands, (lane) =>
+        on((a, b) => [a, b, opcode], operands[0].as(kind, lane), operands[1].as(kind, lane)),
+      ),
     )
   }
   // One of the two as it is, without the rules for NaN and for zeros of both signs.
@@ -191,7 +231,9 @@ for (const [width, [shape, kind, truth]] of ([['f32x4', 'f32', 'b32'], ['f64x2',
   const extreme = (name: 'pmin' | 'pmax') =>
     named(`${shape}.${name}`, 2, (around, operands) =>
       each(kind, around, operands, (lane) => {
-        const [a, b] = operands.map((own) => on((code) => around.keep(code, typeOf(kind)), own.as(kind, lane)))
+        const [a, b] = operands.map((own) =>
+          on((code) => around.keep(code, typeOf(kind)), own.as(kind, lane)),
+        )
         const isLess = name === 'pmin' ? on((x, y) => [y, x, least], a, b) : on((x, y) => [x, y, least], a, b)
         return chosen(isLess, b, a)
       }),
@@ -209,10 +251,15 @@ const INTEGERS: readonly (readonly [SimdOp, CoreOp | number, 'i32' | 'i64'])[] =
   ['i64x2.add', 0x7c, 'i64'],
   ['i64x2.sub', 0x7d, 'i64'],
 ]
-const binary = (code: CoreOp | number) => (a: Code, b: Code): Code => (typeof code === 'number' ? [a, b, code] : op(code, a, b))
+const binary =
+  (code: CoreOp | number) =>
+  (a: Code, b: Code): Code =>
+    typeof code === 'number' ? [a, b, code] : op(code, a, b)
 for (const [name, code, kind] of INTEGERS)
   named(name, 2, (around, operands) =>
-    each(kind, around, operands, (lane) => on(binary(code), operands[0].as(kind, lane), operands[1].as(kind, lane))),
+    each(kind, around, operands, (lane) =>
+      on(binary(code), operands[0].as(kind, lane), operands[1].as(kind, lane)),
+    ),
   )
 const COMPARED: readonly (readonly [SimdOp, CoreOp])[] = [
   ['i32x4.eq', 'i32.eq'],
@@ -222,7 +269,9 @@ const COMPARED: readonly (readonly [SimdOp, CoreOp])[] = [
 ]
 for (const [name, code] of COMPARED)
   named(name, 2, (around, operands) =>
-    each('b32', around, operands, (lane) => on(binary(code), operands[0].as('i32', lane), operands[1].as('i32', lane))),
+    each('b32', around, operands, (lane) =>
+      on(binary(code), operands[0].as('i32', lane), operands[1].as('i32', lane)),
+    ),
   )
 for (const name of ['min_s', 'max_s'] as const)
   named(`i32x4.${name}`, 2, (around, operands) =>
@@ -242,7 +291,9 @@ for (const [name, code, kind] of SHIFTS)
   named(name, 2, (around, [vector, count]) => {
     const steps = on((own) => around.keep(own, I32), count as Lane)
     const wide = (own: Code) => (kind === 'i64' ? op('i64.extend_i32_u', own) : own)
-    return each(kind, around, [vector], (lane) => on((a, b) => op(code, a, wide(b)), vector.as(kind, lane), steps))
+    return each(kind, around, [vector], (lane) =>
+      on((a, b) => op(code, a, wide(b)), vector.as(kind, lane), steps),
+    )
   })
 named('i32x4.splat', 1, ({ keep }, [value]) => ({ vector: uniformOf('i32', value, keep) }))
 
@@ -272,7 +323,9 @@ function bitwise(name: keyof typeof BITWISE): Lower {
   return (around, [a, b]) => {
     if (isTruth(a.kind) && a.kind === b.kind) {
       const kind = a.kind
-      return each(kind, around, [a, b], (lane) => on(binary(BITWISE[name][0]), a.as(kind, lane), b.as(kind, lane)))
+      return each(kind, around, [a, b], (lane) =>
+        on(binary(BITWISE[name][0]), a.as(kind, lane), b.as(kind, lane)),
+      )
     }
     const kind = kindAmong(around, [a, b])
     if (name === 'and' && selects(a, kind) && !isTruth(kind)) return masked(around, b, a, kind, false)
@@ -308,7 +361,11 @@ named('v128.andnot', 2, (around, [a, b]) => {
   if (selects(b, kind)) return masked(around, a, b, kind, true)
   const integer = integerOf(kind)
   return each(integer, around, [a, b], (lane) =>
-    on((x, y) => binary(BITWISE.and[isWide(kind) ? 1 : 0])(x, inverted(integer, y)), a.as(integer, lane), b.as(integer, lane)),
+    on(
+      (x, y) => binary(BITWISE.and[isWide(kind) ? 1 : 0])(x, inverted(integer, y)),
+      a.as(integer, lane),
+      b.as(integer, lane),
+    ),
   )
 })
 named('v128.not', 1, (around, [a]) => {
@@ -328,7 +385,9 @@ named('v128.bitselect', 3, (around, [yes, no, mask]) => {
   const kind = kindAmong(around, [yes, no], mask)
   if (selects(mask, kind)) {
     const truth = mask.kind as 'b32' | 'b64'
-    return each(kind, around, [yes, no, mask], (lane) => chosen(mask.as(truth, lane), yes.as(kind, lane), no.as(kind, lane)))
+    return each(kind, around, [yes, no, mask], (lane) =>
+      chosen(mask.as(truth, lane), yes.as(kind, lane), no.as(kind, lane)),
+    )
   }
   const integer = integerOf(kind)
   const [and, xor] = [BITWISE.and[isWide(kind) ? 1 : 0], BITWISE.xor[isWide(kind) ? 1 : 0]].map(binary)
@@ -349,9 +408,16 @@ named('v128.any_true', 1, (around, [a]) => {
 
 // Conversions
 
-const zeroAfter = (count: number, read: Reader, zero: Code): Reader => (lane) => (lane < count ? read(lane) : zero)
+const zeroAfter =
+  (count: number, read: Reader, zero: Code): Reader =>
+  (lane) =>
+    lane < count ? read(lane) : zero
 named('f32x4.demote_f64x2_zero', 1, ({ keep }, [a]) => ({
-  vector: vectorOf('f32', zeroAfter(2, (lane) => on((x) => op('f32.demote_f64', x), a.as('f64', lane)), ZEROS.f32), keep),
+  vector: vectorOf(
+    'f32',
+    zeroAfter(2, (lane) => on((x) => op('f32.demote_f64', x), a.as('f64', lane)), ZEROS.f32),
+    keep,
+  ),
 }))
 named('f64x2.promote_low_f32x4', 1, (around, [a]) =>
   each('f64', around, [a], (lane) => on((x) => op('f64.promote_f32', x), a.as('f32', lane))),
@@ -363,7 +429,11 @@ named('f32x4.convert_i32x4_s', 1, (around, [a]) =>
   each('f32', around, [a], (lane) => on((x): Code => [x, 0xb2], a.as('i32', lane))),
 )
 named('i32x4.trunc_sat_f64x2_s_zero', 1, ({ keep }, [a]) => ({
-  vector: vectorOf('i32', zeroAfter(2, (lane) => on((x): Code => [x, 0xfc, 2], a.as('f64', lane)), ZEROS.i32), keep),
+  vector: vectorOf(
+    'i32',
+    zeroAfter(2, (lane) => on((x): Code => [x, 0xfc, 2], a.as('f64', lane)), ZEROS.i32),
+    keep,
+  ),
 }))
 named('f64x2.convert_low_i32x4_s', 1, (around, [a]) =>
   each('f64', around, [a], (lane) => on((x) => op('f64.convert_i32_s', x), a.as('i32', lane))),
@@ -371,10 +441,21 @@ named('f64x2.convert_low_i32x4_s', 1, (around, [a]) =>
 
 // Single lanes
 
-const EXTRACT: readonly (readonly [number, Kind])[] = [[0x1b, 'i32'], [0x1f, 'f32'], [0x21, 'f64']]
+const EXTRACT: readonly (readonly [number, Kind])[] = [
+  [0x1b, 'i32'],
+  [0x1f, 'f32'],
+  [0x21, 'f64'],
+]
 for (const [opcode, kind] of EXTRACT)
-  TABLE.set(opcode, { arity: 1, immediates: 'lane', lower: (_, [vector], [lane]) => ({ lane: vector.as(kind, lane) }) })
-const REPLACE: readonly (readonly [number, Kind])[] = [[0x20, 'f32'], [0x22, 'f64']]
+  TABLE.set(opcode, {
+    arity: 1,
+    immediates: 'lane',
+    lower: (_, [vector], [lane]) => ({ lane: vector.as(kind, lane) }),
+  })
+const REPLACE: readonly (readonly [number, Kind])[] = [
+  [0x20, 'f32'],
+  [0x22, 'f64'],
+]
 for (const [opcode, kind] of REPLACE)
   TABLE.set(opcode, {
     arity: 2,
@@ -388,7 +469,8 @@ TABLE.set(0x0d, {
   immediates: 'picks',
   lower: (around, [a, b], picks) => {
     const words = [0, 4, 8, 12].map((at) => picks[at] / 4)
-    const pairs = words[0] % 2 === 0 && words[1] === words[0] + 1 && words[2] % 2 === 0 && words[3] === words[2] + 1
+    const pairs =
+      words[0] % 2 === 0 && words[1] === words[0] + 1 && words[2] % 2 === 0 && words[3] === words[2] + 1
     const natural = kindAmong(around, [a, b])
     const wide = isWide(natural)
     const kind = wide && !pairs ? 'i32' : isTruth(natural) && a.kind !== b.kind ? integerOf(natural) : natural
@@ -401,10 +483,21 @@ TABLE.set(0x0d, {
     const kept = new Map<number, Lane>()
     const once = (lane: number) => {
       const pick = isWide(kind) ? words[2 * lane] / 2 : words[lane]
-      if (!kept.has(pick)) kept.set(pick, on((code) => around.keep(code, typeOf(kind)), read(lane)))
+      if (!kept.has(pick))
+        kept.set(
+          pick,
+          on((code) => around.keep(code, typeOf(kind)), read(lane)),
+        )
       return kept.get(pick)
     }
-    return { vector: vectorOf(kind, once, around.keep, isUniform(a, kind) && isUniform(b, kind) && picks.every((pick) => pick < 16)) }
+    return {
+      vector: vectorOf(
+        kind,
+        once,
+        around.keep,
+        isUniform(a, kind) && isUniform(b, kind) && picks.every((pick) => pick < 16),
+      ),
+    }
   },
 })
 
@@ -413,7 +506,13 @@ TABLE.set(0x0d, {
 const LOADS: Readonly<Partial<Record<Kind, number>>> = { i32: 0x28, i64: 0x29, f32: 0x2a, f64: 0x2b }
 const STORES: Readonly<Partial<Record<Kind, number>>> = { i32: 0x36, i64: 0x37, f32: 0x38, f64: 0x39 }
 const loaded = (kind: Kind, address: Code, offset: number): Code => [address, LOADS[kind]!, 2, leb(offset)]
-const stored = (kind: Kind, address: Code, value: Code, offset: number): Code => [address, value, STORES[kind]!, 2, leb(offset)]
+const stored = (kind: Kind, address: Code, value: Code, offset: number): Code => [
+  address,
+  value,
+  STORES[kind]!,
+  2,
+  leb(offset),
+]
 
 function leb(value: number): Code {
   const bytes: number[] = []
@@ -424,7 +523,12 @@ function leb(value: number): Code {
 }
 
 /** A vector in memory, which can be read as anything. A mask is read as integers. */
-function inMemory({ keep }: Surroundings, address: Lane, offsetOf: (bytes: 4 | 8, lane: number) => number, period: Period = 128): Vector {
+function inMemory(
+  { keep }: Surroundings,
+  address: Lane,
+  offsetOf: (bytes: 4 | 8, lane: number) => number,
+  period: Period = 128,
+): Vector {
   const uniform = period < 128
   let at: Lane
   const kept = new Map<string, Lane>()
@@ -432,10 +536,21 @@ function inMemory({ keep }: Surroundings, address: Lane, offsetOf: (bytes: 4 | 8
     at ??= on((code) => keep(code, I32), address)
     const bytes = isWide(kind) ? 8 : 4
     const key = `${kind} ${offsetOf(bytes, lane)}`
-    if (!kept.has(key)) kept.set(key, on((code) => (uniform ? keep(loaded(kind, code, offsetOf(bytes, lane)), typeOf(kind)) : loaded(kind, code, offsetOf(bytes, lane))), at))
+    if (!kept.has(key))
+      kept.set(
+        key,
+        on(
+          (code) =>
+            uniform
+              ? keep(loaded(kind, code, offsetOf(bytes, lane)), typeOf(kind))
+              : loaded(kind, code, offsetOf(bytes, lane)),
+          at,
+        ),
+      )
     return kept.get(key)
   }
-  const asInteger = (kind: 'b32' | 'b64') => vectorOf(integerOf(kind), (lane) => read(integerOf(kind), lane), keep, isUniform({ period }, kind))
+  const asInteger = (kind: 'b32' | 'b64') =>
+    vectorOf(integerOf(kind), (lane) => read(integerOf(kind), lane), keep, isUniform({ period }, kind))
   return {
     kind: undefined,
     period,
@@ -443,12 +558,16 @@ function inMemory({ keep }: Surroundings, address: Lane, offsetOf: (bytes: 4 | 8
   }
 }
 
-const memory = (opcode: number, arity: number, lower: Lower) => TABLE.set(opcode, { arity, immediates: 'memory', lower })
+const memory = (opcode: number, arity: number, lower: Lower) =>
+  TABLE.set(opcode, { arity, immediates: 'memory', lower })
 memory(0x00, 1, (around, [address], [offset]) => ({
   vector: inMemory(around, address, (bytes, lane) => offset + bytes * lane),
 }))
 memory(0x09, 1, (around, [address], [offset]) => ({
-  vector: splatWord(around, inMemory(around, address, () => offset, 32)),
+  vector: splatWord(
+    around,
+    inMemory(around, address, () => offset, 32),
+  ),
 }))
 memory(0x0a, 1, (around, [address], [offset]) => ({
   vector: inMemory(around, address, (bytes, lane) => offset + (bytes === 4 ? 4 * (lane % 2) : 0), 64),
@@ -463,7 +582,11 @@ function splatWord({ keep }: Surroundings, word: Vector): Vector {
 memory(0x5d, 1, (around, [address], [offset]) => {
   const low = inMemory(around, address, (bytes, lane) => offset + bytes * lane)
   return {
-    vector: { ...low, period: 128, as: (kind, lane) => (lane < lanesOf(kind) / 2 ? low.as(kind, lane) : ZEROS[kind]) },
+    vector: {
+      ...low,
+      period: 128,
+      as: (kind, lane) => (lane < lanesOf(kind) / 2 ? low.as(kind, lane) : ZEROS[kind]),
+    },
   }
 })
 
@@ -492,9 +615,13 @@ TABLE.set(0x57, { arity: 2, immediates: 'memory and lane', lower: withPart(8) })
 memory(0x0b, 2, (around, [address, vector], [offset]) => {
   const at = on((code) => around.keep(code, I32), address)
   const kind = storable(vector.kind ?? around.real)
-  const lanes = Array.from({ length: lanesOf(kind) }, (_, lane) => on((code) => around.keep(code, typeOf(kind)), vector.as(kind, lane)))
+  const lanes = Array.from({ length: around.keptOf(kind) }, (_, lane) =>
+    on((code) => around.keep(code, typeOf(kind)), vector.as(kind, lane)),
+  )
   const bytes = isWide(kind) ? 8 : 4
-  return { code: lanes.map((lane, place) => on((a, b) => stored(kind, a, b, offset + bytes * place), at, lane)) }
+  return {
+    code: lanes.map((lane, place) => on((a, b) => stored(kind, a, b, offset + bytes * place), at, lane)),
+  }
 })
 const storable = (kind: Kind): Kind => (isTruth(kind) ? integerOf(kind) : kind)
 
@@ -512,9 +639,14 @@ TABLE.set(0x5b, {
   immediates: 'memory and lane',
   lower: (around, [address, vector], [offset, lane]) => {
     const kind = storable(vector.kind ?? around.real)
-    if (isWide(kind)) return { code: [on((a, b) => stored(kind, a, b, offset), address, vector.as(kind, lane))] }
+    if (isWide(kind))
+      return { code: [on((a, b) => stored(kind, a, b, offset), address, vector.as(kind, lane))] }
     const at = on((code) => around.keep(code, I32), address)
-    const halves = [0, 1].map((half) => on((code) => around.keep(code, typeOf(kind)), vector.as(kind, 2 * lane + half)))
-    return { code: halves.map((value, half) => on((a, b) => stored(kind, a, b, offset + 4 * half), at, value)) }
+    const halves = [0, 1].map((half) =>
+      on((code) => around.keep(code, typeOf(kind)), vector.as(kind, 2 * lane + half)),
+    )
+    return {
+      code: halves.map((value, half) => on((a, b) => stored(kind, a, b, offset + 4 * half), at, value)),
+    }
   },
 })

@@ -1,6 +1,6 @@
 /**
- * The code of a module without SIMD, for runtimes that have none: each vector becomes its lanes. The scalars are computed in the
- * order in which the lanes were, so the results are the same, bit for bit.
+ * The code of a module without SIMD, for runtimes that have none: each vector becomes its lanes. Of the vectors of kernels, which are
+ * emitted for one lane, only the first is computed. Elements are computed as the lanes were, bit for bit; sums are in another order.
  *
  * Functions that return a vector are those of the math library. What they return in a lane depends on nothing but this lane, so they
  * become functions of one number.
@@ -49,11 +49,13 @@ const MOST_PASSES = 12
 
 /**
  * @param functions in the order of their indices, which come after the imports
+ * @param kernels those of the functions in which only the first lane of a vector counts
  * @param real the kind of the lanes of a vector about which nothing is known
  */
 export function withoutSimd(
   imports: readonly Import[],
   functions: readonly FunctionBuilder[],
+  kernels: ReadonlySet<FunctionBuilder>,
   real: 'f32' | 'f64',
 ): FunctionBuilder[] {
   const signatures: Signature[] = imports.map((own) => ({ ...own, kind: real }))
@@ -62,7 +64,7 @@ export function withoutSimd(
   // Those that others call with vectors come first.
   const order = [...functions.keys()].sort((a, b) => rankOf(functions[a]) - rankOf(functions[b]))
   for (const place of order) {
-    const lowering = new FunctionLowering(functions[place], signatures, real)
+    const lowering = new FunctionLowering(functions[place], signatures, kernels.has(functions[place]), real)
     made[place] = lowering.run()
     signatures[imports.length + place] = { ...signatures[imports.length + place], kind: lowering.kind }
   }
@@ -85,6 +87,7 @@ class FunctionLowering {
   readonly #source: FunctionBuilder
   readonly #signatures: readonly Signature[]
   readonly #real: 'f32' | 'f64'
+  readonly #isKernel: boolean
   readonly #isLaneWise: boolean
   readonly #known = new Map<number, Known>()
   readonly #unknownScalars = new Set<number>()
@@ -105,10 +108,16 @@ class FunctionLowering {
   /** Whether something must be known that is not. Before everything is certain, this means nothing. */
   #isBroken = false
 
-  constructor(source: FunctionBuilder, signatures: readonly Signature[], real: 'f32' | 'f64') {
+  constructor(
+    source: FunctionBuilder,
+    signatures: readonly Signature[],
+    isKernel: boolean,
+    real: 'f32' | 'f64',
+  ) {
     this.#source = source
     this.#signatures = signatures
     this.#real = real
+    this.#isKernel = isKernel
     this.#isLaneWise = source.results.includes(V128)
     this.kind = real
   }
@@ -129,7 +138,9 @@ class FunctionLowering {
     this.#isBroken = false
     this.#isKindSettled = true
     const lanes = this.#isLaneWise ? 1 : lanesOf(this.kind)
-    const expanded = params.flatMap((type) => (type === V128 ? new Array(lanes).fill(typeOf(this.kind)) : [type]))
+    const expanded = params.flatMap((type) =>
+      type === V128 ? new Array(lanes).fill(typeOf(this.kind)) : [type],
+    )
     this.#f = new FunctionBuilder(expanded, this.#isLaneWise ? [typeOf(this.kind)] : results)
     this.#locals = new Map()
     this.#sets = new Map()
@@ -140,7 +151,10 @@ class FunctionLowering {
     let next = 0
     for (const [place, type] of params.entries()) {
       const count = type === V128 ? lanes : 1
-      this.#locals.set(place, Array.from({ length: count }, (_, i) => next + i))
+      this.#locals.set(
+        place,
+        Array.from({ length: count }, (_, i) => next + i),
+      )
       next += count
     }
     this.#instructions(this.#source.body())
@@ -249,7 +263,12 @@ class FunctionLowering {
     const { immediates, end } = immediatesOf(instruction.immediates, code, after)
     const operands = this.#stack.splice(this.#stack.length - instruction.arity, instruction.arity)
     const result = instruction.lower(
-      { keep: this.#keep, real: this.#real, isLaneWise: this.#isLaneWise },
+      {
+        keep: this.#keep,
+        real: this.#real,
+        isLaneWise: this.#isLaneWise,
+        keptOf: (kind) => this.#keptOf(kind),
+      },
       operands.map((value) => ('scalar' in value ? value.scalar : value.vector)) as never,
       immediates,
     )
@@ -261,7 +280,9 @@ class FunctionLowering {
   #select() {
     const [yes, no, condition] = this.#stack.splice(-3)
     if ('scalar' in yes) {
-      this.#stack.push({ scalar: on((a, b, c) => [a, b, c, 0x1b], yes.scalar, scalarOf(no), scalarOf(condition)) })
+      this.#stack.push({
+        scalar: on((a, b, c) => [a, b, c, 0x1b], yes.scalar, scalarOf(no), scalarOf(condition)),
+      })
       return
     }
     const [a, b] = [yes.vector, (no as { vector: Vector }).vector]
@@ -277,7 +298,8 @@ class FunctionLowering {
     if (results[0] === V128) {
       const vectors = operands.map((value) => (value as { vector: Vector }).vector)
       const uniform = vectors.every((vector) => isUniform(vector, kind))
-      const read = (lane: number) => on((...args) => call(target, ...args), ...vectors.map((vector) => vector.as(kind, lane)))
+      const read = (lane: number) =>
+        on((...args) => call(target, ...args), ...vectors.map((vector) => vector.as(kind, lane)))
       this.#stack.push({ vector: this.#computed(kind, read, uniform) })
       return
     }
@@ -294,7 +316,11 @@ class FunctionLowering {
     const kept = new Map<number, Lane>()
     const once = (lane: number) => {
       const place = uniform ? 0 : lane
-      if (!kept.has(place)) kept.set(place, on((code) => this.#keep(code, typeOf(kind)), read(place)))
+      if (!kept.has(place))
+        kept.set(
+          place,
+          on((code) => this.#keep(code, typeOf(kind)), read(place)),
+        )
       return kept.get(place)
     }
     return vectorOf(kind, once, this.#keep, uniform)
@@ -326,7 +352,14 @@ class FunctionLowering {
     const isParam = local < this.#source.params.length
     if (isParam && this.#isLaneWise) return lane === 0 ? get(this.#locals.get(local)![0]) : undefined
     const place = uniform ? 0 : lane
-    return unknown.has(place) ? undefined : get(this.#vectorLocals(local, kind, uniform)[place])
+    return unknown.has(place) || place >= this.#keptOf(kind)
+      ? undefined
+      : get(this.#vectorLocals(local, kind, uniform)[place])
+  }
+
+  /** How many lanes of a vector are computed. */
+  #keptOf(kind: Kind): number {
+    return this.#isKernel ? Math.max(1, lanesOf(kind) / lanesOf(this.#real)) : lanesOf(kind)
   }
 
   #knownOf(local: number): Known {
@@ -341,7 +374,7 @@ class FunctionLowering {
   }
 
   #vectorLocals(local: number, kind: Kind, uniform: boolean): readonly number[] {
-    const count = uniform ? 1 : lanesOf(kind)
+    const count = uniform ? 1 : this.#keptOf(kind)
     const known = this.#locals.get(local) ?? Array.from({ length: count }, () => this.#f.local(typeOf(kind)))
     this.#locals.set(local, known)
     return known
@@ -376,7 +409,9 @@ class FunctionLowering {
       this.#hasChanged = true
     })
     const set_ = own.filter((_, place) => lanes[place] !== undefined && !known.unknown.has(place))
-    const values = lanes.filter((_, place) => lanes[place] !== undefined && !known.unknown.has(place)) as Code[]
+    const values = lanes.filter(
+      (_, place) => lanes[place] !== undefined && !known.unknown.has(place),
+    ) as Code[]
     // All at once: a lane may be computed from another one of the same local.
     const stores = [...set_].reverse().map((target) => set(target, []))
     if (values.length > 0) this.#statement(values, stores)

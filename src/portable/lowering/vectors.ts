@@ -2,7 +2,18 @@
  * A SIMD vector as scalars: four lanes of 32 bits or two of 64, as integers, numbers or truth values. A lane is converted where it
  * is read as something else. A lane that must not be read is absent.
  */
-import { type Code, F32, F64, I32, I64, i32, i64, op, select, type ValueType } from '../../engines/compiled/wasm-encoder.ts'
+import {
+  type Code,
+  F32,
+  F64,
+  I32,
+  I64,
+  i32,
+  i64,
+  op,
+  select,
+  type ValueType,
+} from '../../engines/compiled/wasm-encoder.ts'
 
 /** What lanes are: integers, numbers, or truth values, which vectors have as lanes with all bits set or none. */
 export type Kind = 'i32' | 'f32' | 'b32' | 'i64' | 'f64' | 'b64'
@@ -33,7 +44,8 @@ export const typeOf = (kind: Kind): ValueType => TYPES[kind]
 const TYPES = { i32: I32, b32: I32, b64: I32, f32: F32, i64: I64, f64: F64 } as const
 export const integerOf = (kind: Kind): 'i32' | 'i64' => (isWide(kind) ? 'i64' : 'i32')
 
-const areKnown = (lanes: readonly Lane[]): lanes is readonly Code[] => lanes.every((lane) => lane !== undefined)
+const areKnown = (lanes: readonly Lane[]): lanes is readonly Code[] =>
+  lanes.every((lane) => lane !== undefined)
 /** An instruction on lanes, which is absent if one of them is. */
 export function on(write: (...lanes: Code[]) => Code, ...lanes: Lane[]): Lane {
   return areKnown(lanes) ? write(...lanes) : undefined
@@ -48,10 +60,18 @@ export type Keep = (lane: Code, type: ValueType) => Code
 export function vectorOf(kind: Kind, read: Reader, keep: Keep, uniform = false): Vector {
   const kept = new Map<number, Lane>()
   const once = (lane: number) => {
-    if (!kept.has(lane)) kept.set(lane, on((code) => keep(code, typeOf(kind)), read(lane)))
+    if (!kept.has(lane))
+      kept.set(
+        lane,
+        on((code) => keep(code, typeOf(kind)), read(lane)),
+      )
     return kept.get(lane)
   }
-  return { kind, period: uniform ? widthOf(kind) : 128, as: (wanted, lane) => converted(kind, wanted, read, once, lane) }
+  return {
+    kind,
+    period: uniform ? widthOf(kind) : 128,
+    as: (wanted, lane) => converted(kind, wanted, read, once, lane),
+  }
 }
 
 function converted(kind: Kind, wanted: Kind, read: Reader, once: Reader, lane: number): Lane {

@@ -2,6 +2,7 @@ package io.github.lossd;
 
 import com.dylibso.chicory.compiler.InterpreterFallback;
 import com.dylibso.chicory.compiler.MachineFactoryCompiler;
+import com.dylibso.chicory.runtime.ByteArrayMemory;
 import com.dylibso.chicory.runtime.ExportFunction;
 import com.dylibso.chicory.runtime.HostFunction;
 import com.dylibso.chicory.runtime.ImportFunction;
@@ -81,7 +82,7 @@ final class Kernel {
     private int[] inputs;
 
     private Host() {
-      Instance instance = Instance.builder(module).withMachineFactory(machines).withImportValues(imports()).build();
+      Instance instance = Instance.builder(module).withMachineFactory(machines).withMemoryFactory(ByteArrayMemory::new).withImportValues(imports()).build();
       memory = instance.memory();
       run = instance.export("lossd_run");
       prepare = instance.export("lossd_prepare");
