@@ -181,7 +181,7 @@ func (c *Client) Analyze(ctx context.Context, question any) (analysis map[string
 	return analysis, c.JSON(ctx, "POST", "/v1/losses:analyze", question, &analysis)
 }
 
-// Check compares a gradient with the exact one. The body has a formula or a definition, unless the loss has a name.
+// Check checks the gradient of a loss at given inputs, in four ways. The body has a formula or a definition, unless the loss has a name.
 func (c *Client) Check(ctx context.Context, name string, body any) (checked map[string]any, err error) {
 	path := "/v1/losses"
 	if name != "" {

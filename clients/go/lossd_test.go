@@ -365,7 +365,7 @@ func TestTracesAFunctionIntoAFormula(t *testing.T) {
 }
 
 func TestKeepsThePrecedenceOfOperatorsInATrace(t *testing.T) {
-	x, y := Expression{text: "x", level: atom}, Expression{text: "y", level: atom}
+	x, y := Expression{text: "x", level: bindsAtom}, Expression{text: "y", level: bindsAtom}
 	for want, got := range map[string]Expression{
 		"(x - y) * (x + 1)":     x.Sub(y).Mul(x.Add(1)),
 		"x - (y - 1)":           x.Sub(y.Sub(1)),
@@ -427,7 +427,7 @@ func TestGuidesAndChecks(t *testing.T) {
 	if err != nil || len(guide) == 0 {
 		t.Errorf("%v, %v", guide, err)
 	}
-	body := map[string]any{"predictions": []float64{1, 5}, "targets": []float64{1, 2}, "gradients": map[string]any{"predictions": []float64{0, 0.5}}}
+	body := map[string]any{"predictions": []float64{1, 5}, "targets": []float64{1, 2}}
 	checked, err := client.Check(context.Background(), "huber", body)
 	if err != nil || len(checked) == 0 {
 		t.Errorf("%v, %v", checked, err)

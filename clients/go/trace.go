@@ -15,70 +15,72 @@ type Expression struct {
 
 // How tightly operators bind, as in the formula language.
 const (
-	choice = iota
-	disjunction
-	conjunction
-	negation
-	comparison
-	sum
-	term
-	sign
-	power
-	atom
+	bindsChoice = iota
+	bindsOr
+	bindsAnd
+	bindsNot
+	bindsComparison
+	bindsSum
+	bindsProduct
+	bindsSign
+	bindsPower
+	bindsAtom
 )
 
 // Add, like the other operators, takes an Expression, a number or a bool.
-func (e Expression) Add(other any) Expression { return binary("+", sum, e, other) }
+func (e Expression) Add(other any) Expression { return operation("+", bindsSum, e, other) }
 
 // Sub is e - other.
-func (e Expression) Sub(other any) Expression { return binary("-", sum, e, other) }
+func (e Expression) Sub(other any) Expression { return operation("-", bindsSum, e, other) }
 
 // Mul is e * other.
-func (e Expression) Mul(other any) Expression { return binary("*", term, e, other) }
+func (e Expression) Mul(other any) Expression { return operation("*", bindsProduct, e, other) }
 
 // Div is e / other.
-func (e Expression) Div(other any) Expression { return binary("/", term, e, other) }
+func (e Expression) Div(other any) Expression { return operation("/", bindsProduct, e, other) }
 
 // Pow is e ^ other.
 func (e Expression) Pow(other any) Expression {
-	base, exponent := within(e, atom), within(other, atom)
-	return joined(power, base.text+"^"+exponent.text, base, exponent)
+	base, exponent := within(e, bindsAtom), within(other, bindsAtom)
+	return joined(bindsPower, base.text+"^"+exponent.text, base, exponent)
 }
 
 // Neg is -e.
 func (e Expression) Neg() Expression {
-	own := within(e, power)
-	return joined(sign, "-"+own.text, own)
+	own := within(e, bindsPower)
+	return joined(bindsSign, "-"+own.text, own)
 }
 
 // Less is e < other.
-func (e Expression) Less(other any) Expression { return binary("<", comparison, e, other) }
+func (e Expression) Less(other any) Expression { return operation("<", bindsComparison, e, other) }
 
 // LessEqual is e <= other.
-func (e Expression) LessEqual(other any) Expression { return binary("<=", comparison, e, other) }
+func (e Expression) LessEqual(other any) Expression {
+	return operation("<=", bindsComparison, e, other)
+}
 
 // Greater is e > other.
-func (e Expression) Greater(other any) Expression { return binary(">", comparison, e, other) }
+func (e Expression) Greater(other any) Expression { return operation(">", bindsComparison, e, other) }
 
 // Equal is e == other.
-func (e Expression) Equal(other any) Expression { return binary("==", comparison, e, other) }
+func (e Expression) Equal(other any) Expression { return operation("==", bindsComparison, e, other) }
 
 // And of two conditions.
-func (e Expression) And(other any) Expression { return binary("and", conjunction, e, other) }
+func (e Expression) And(other any) Expression { return operation("and", bindsAnd, e, other) }
 
 // Or of two conditions.
-func (e Expression) Or(other any) Expression { return binary("or", disjunction, e, other) }
+func (e Expression) Or(other any) Expression { return operation("or", bindsOr, e, other) }
 
 // Not is the opposite of a condition.
 func (e Expression) Not() Expression {
-	own := within(e, atom)
-	return joined(negation, "not "+own.text, own)
+	own := within(e, bindsAtom)
+	return joined(bindsNot, "not "+own.text, own)
 }
 
 // Where is yes where the condition is true, and no elsewhere.
 func Where(condition, yes, no any) Expression {
-	test, a, b := within(condition, disjunction), within(yes, disjunction), within(no, disjunction)
-	return joined(choice, test.text+" ? "+a.text+" : "+b.text, test, a, b)
+	test, a, b := within(condition, bindsOr), within(yes, bindsOr), within(no, bindsOr)
+	return joined(bindsChoice, test.text+" ? "+a.text+" : "+b.text, test, a, b)
 }
 
 // Call is a function of the formula language. Strings among its arguments are names of axes.
@@ -92,7 +94,7 @@ func Call(function string, arguments ...any) Expression {
 		parts[i] = spelledAs(argument)
 		texts[i] = parts[i].text
 	}
-	return joined(atom, function+"("+strings.Join(texts, ", ")+")", parts...)
+	return joined(bindsAtom, function+"("+strings.Join(texts, ", ")+")", parts...)
 }
 
 // joined has the first error of its parts.
@@ -114,15 +116,15 @@ func spelledAs(value any) Expression {
 		return own
 	}
 	if truth, is := value.(bool); is {
-		return Expression{text: fmt.Sprint(truth), level: atom}
+		return Expression{text: fmt.Sprint(truth), level: bindsAtom}
 	}
 	x, is := asNumber(value)
 	if _, isWord := value.(string); !is || isWord || math.IsNaN(x) || math.IsInf(x, 0) {
 		return Expression{err: fmt.Errorf("%w: %v is neither an expression nor a finite number", ErrTrace, value)}
 	}
-	level := atom
+	level := bindsAtom
 	if x < 0 {
-		level = sign
+		level = bindsSign
 	}
 	return Expression{text: number(x, 64), level: level}
 }
@@ -136,9 +138,9 @@ func within(value any, level int) Expression {
 	return own
 }
 
-func binary(operator string, level int, a, b any) Expression {
+func operation(operator string, level int, a, b any) Expression {
 	left := level
-	if level == comparison {
+	if level == bindsComparison {
 		left++
 	}
 	x, y := within(a, left), within(b, level+1)
@@ -164,7 +166,7 @@ func Trace(signature Signature, body func(map[string]Expression) Expression, opt
 	variables := map[string]Expression{}
 	inputs, params := map[string]any{}, map[string]any{}
 	for _, name := range signature.Inputs {
-		variables[name] = Expression{text: name, level: atom}
+		variables[name] = Expression{text: name, level: bindsAtom}
 		input := map[string]any{"differentiable": true}
 		if axes, has := signature.Axes[name]; has {
 			input["axes"] = axes
@@ -172,7 +174,7 @@ func Trace(signature Signature, body func(map[string]Expression) Expression, opt
 		inputs[name] = input
 	}
 	for name, value := range signature.Params {
-		variables[name] = Expression{text: name, level: atom}
+		variables[name] = Expression{text: name, level: bindsAtom}
 		kind := "number"
 		if _, is := value.(bool); is {
 			kind = "boolean"

@@ -123,7 +123,7 @@ impl Client {
         self.json("POST", "/v1/losses:analyze", Some(question))
     }
 
-    /// Compares a gradient with the exact one. Without a name, the body has a `formula` or a `definition`.
+    /// Checks the gradient of a loss at given inputs, in four ways. Without a name, the body has a `formula` or a `definition`.
     pub fn check(&self, name: Option<&str>, body: &Value) -> Result<Value, Error> {
         let path = name.map_or("/v1/losses".into(), path_of);
         self.json("POST", &format!("{path}:check"), Some(body))

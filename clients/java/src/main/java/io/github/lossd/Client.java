@@ -197,11 +197,11 @@ public final class Client {
   }
 
   /**
-   * Compares a gradient with the exact one.
+   * Checks the gradient of a loss at given inputs, in four ways.
    *
    * @param name of a loss; null with a {@code formula} or a {@code definition} in the body
-   * @param body the inputs, the options and the gradients
-   * @return where they differ
+   * @param body the inputs and the options
+   * @return what was found
    */
   public Map<String, Object> check(String name, Map<String, ?> body) {
     return json("POST", (name == null ? "/v1/losses" : path(name)) + ":check", body);
