@@ -43,8 +43,11 @@ const CLIENTS: Readonly<Record<string, (folder: string) => void>> = {
 }
 
 function run(command: string, args: readonly string[], folder = '.'): string {
-  const options = { cwd: join(root, folder), encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] } as const
-  return execFileSync(command, args, options)
+  return execFileSync(command, args, {
+    cwd: join(root, folder),
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
 }
 
 function write(name: string, into: (folder: string) => void) {
