@@ -1,13 +1,34 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { IS_THOROUGH } from './test/support/depth.ts'
 import { swiftshaderEnvironment } from './test/support/swiftshader.ts'
+
+/** The default leaves one core free. Many tests wait for a disk, a process or a timer, so there is one more than cores. */
+const FORKS = availableParallelism() + 1
+
+/** Suites that test more in a thorough run. The others would only repeat what `npm test` has already tested. */
+function thoroughSuites(): string[] {
+  const files = readdirSync('test', { recursive: true, encoding: 'utf8' }).map((file) => join('test', file))
+  const suites = files.filter((file) => file.endsWith('.test.ts'))
+  return suites.filter((file) => readFileSync(file, 'utf8').includes('support/depth.ts'))
+}
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: IS_THOROUGH ? thoroughSuites() : ['test/**/*.test.ts'],
     pool: 'forks',
-    // The default leaves one core free. Many tests wait for a disk, a process or a timer, so no core needs to be.
-    poolOptions: { forks: { maxForks: availableParallelism() } },
+    poolOptions: {
+      forks: {
+        // Loading the modules of the service again for each file takes a third of the whole time.
+        isolate: false,
+        maxForks: FORKS,
+        minForks: FORKS,
+        // Test data is young and large: fewer and larger collections of the young generation.
+        execArgv: ['--max-semi-space-size=64'],
+      },
+    },
     setupFiles: ['test/support/turn.ts'],
     env: swiftshaderEnvironment(),
     // Servers, threads and trainings start in tests; a slow machine is not a failure.

@@ -393,6 +393,31 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
       requests: [{ path: '/v1/evaluations/8e0c7f3a' }],
     },
   },
+  'unknown-dataset': {
+    cause: 'There is no dataset with this id, it has expired, or another caller has uploaded it.',
+    remedy: '`GET /v1/datasets` lists those of the caller. Upload it again, with `PUT /v1/datasets/{id}`.',
+    example: {
+      settings: { LOSSD_DATASETS: 'examples/data' },
+      requests: [{ path: '/v1/datasets/monday' }],
+    },
+  },
+  'storage-full': {
+    cause:
+      'The datasets of the caller would take more than `LOSSD_UPLOAD_BYTES`, those of all callers more than `LOSSD_UPLOAD_TOTAL_BYTES`, or the disk is full.',
+    remedy:
+      'Delete datasets that are no longer needed: `DELETE /v1/datasets/{id}`. Nothing is kept of the one that was refused.',
+    example: {
+      settings: { LOSSD_DATASETS: 'examples/data', LOSSD_UPLOAD_BYTES: '4' },
+      requests: [
+        {
+          path: '/v1/datasets/monday',
+          method: 'PUT',
+          headers: { 'content-type': 'text/csv' },
+          body: 'y,y_hat\n1,2\n',
+        },
+      ],
+    },
+  },
   'not-kept': {
     cause: '`LOSSD_STORE` is `none`.',
     remedy:

@@ -62,9 +62,9 @@ function filesOf(path) {
 function compile() {
   const folder = join(DIST, `.new-${randomUUID()}`)
   const tsc = require.resolve('typescript/bin/tsc')
-  const { status } = spawnSync(process.execPath, [tsc, '-p', join(ROOT, CONFIG), '--outDir', folder], {
-    stdio: 'inherit',
-  })
+  // Types are checked by `npm run typecheck`. Without that a build takes 40 % of the time, and so does the first `npm start`.
+  const args = [tsc, '-p', join(ROOT, CONFIG), '--noCheck', '--outDir', folder]
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
   if (status === 0) return folder
   fs.rmSync(folder, { recursive: true, force: true })
   return process.exit(status ?? 1)

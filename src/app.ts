@@ -20,7 +20,7 @@ import { LEVELS, LoadLevel } from './batching/load-level.ts'
 import { type Config, ConfigError } from './config.ts'
 import { Connections } from './connections.ts'
 import { openEngine } from './engines/index.ts'
-import type { Jobs } from './evaluator/jobs.ts'
+import type { Uploads } from './evaluator/uploads.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
 import type { Catalog } from './losses/catalog.ts'
 import { loadCatalog } from './losses/load-catalog.ts'
@@ -172,7 +172,7 @@ async function createContext(
     plans,
     seenBy: viewOf(registry, audit),
     storeState: () => registry.storeState(),
-    evaluations: await openEvaluations(config, store, log),
+    ...(await openEvaluations(config, store, log)),
     analyzer: createAnalyzer(),
     engine,
     batcher,
@@ -187,15 +187,34 @@ async function createContext(
 
 /** @throws ConfigError if the folder is not there */
 async function openEvaluations(
-  { datasets, evaluationThreads }: Config,
+  config: Config,
   store: LossStore | undefined,
   log: FastifyBaseLogger,
-): Promise<Jobs | undefined> {
-  if (datasets === '' || store === undefined) return undefined
-  const stats = statSync(datasets, { throwIfNoEntry: false })
-  if (!stats?.isDirectory()) throw new ConfigError(`LOSSD_DATASETS must be a folder, got "${datasets}"`)
+): Promise<Pick<RouteContext, 'evaluations' | 'uploads'>> {
+  const { datasets: folder, evaluationThreads: threads } = config
+  if (folder === '' || store === undefined) return { evaluations: undefined, uploads: undefined }
+  const stats = statSync(folder, { throwIfNoEntry: false })
+  if (!stats?.isDirectory()) throw new ConfigError(`LOSSD_DATASETS must be a folder, got "${folder}"`)
   const { Jobs } = await import('./evaluator/jobs.ts')
-  return new Jobs({ store, folder: datasets, threads: evaluationThreads, log })
+  const uploads = await openUploads(config)
+  return { evaluations: new Jobs({ store, folder, threads, log, uploads }), uploads }
+}
+
+async function openUploads({
+  datasets,
+  uploadBytes,
+  uploadTotalBytes,
+  uploadExpiryMs,
+  uploadTimeoutMs,
+}: Config): Promise<Uploads | undefined> {
+  if (uploadBytes === 0) return undefined
+  const { Uploads } = await import('./evaluator/uploads.ts')
+  return new Uploads(datasets, {
+    bytes: uploadBytes,
+    totalBytes: uploadTotalBytes,
+    expiryMs: uploadExpiryMs,
+    timeoutMs: uploadTimeoutMs,
+  })
 }
 
 function viewOf(registry: Registry, audit: Audit): RouteContext['seenBy'] {
@@ -282,7 +301,7 @@ async function allowOrigins(app: FastifyInstance, { corsOrigins }: Config) {
   if (corsOrigins === '') return
   await app.register(cors, {
     origin: corsOrigins === '*' ? '*' : corsOrigins.split(',').map((origin) => origin.trim()),
-    methods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
     exposedHeaders: [
       'Allow',
       'Deprecation',
@@ -382,7 +401,11 @@ function closeStalled(app: FastifyInstance, { config, connections }: RouteContex
 /** No accepted request is lost: the queue is drained before the engine closes. */
 function closeInOrder(
   app: FastifyInstance,
-  { access, registry, context: { batcher, engine, metrics, connections, analyzer, evaluations } }: Made,
+  {
+    access,
+    registry,
+    context: { batcher, engine, metrics, connections, analyzer, evaluations, uploads },
+  }: Made,
 ) {
   app.addHook('onSend', (request, reply, payload, done) => {
     if (connections.isLast(request.raw)) reply.header('Connection', 'close')
@@ -392,6 +415,7 @@ function closeInOrder(
     access.close()
     await batcher.drain()
     await evaluations?.close()
+    uploads?.close()
     await analyzer.close()
     await engine.close()
     await registry.close()

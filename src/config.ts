@@ -171,6 +171,29 @@ const SETTINGS = {
         'Folder with the files that may be evaluated over HTTP. With keys, its folders are namespaces: `acme/...` is for callers that may evaluate in `acme`.',
     }),
   ],
+  uploadBytes: [
+    'LOSSD_UPLOAD_BYTES',
+    count(
+      1024 * MiB,
+      'Maximum size of all datasets that one caller has uploaded, in bytes. They are kept in the folder `.uploads` of the datasets. 0: nothing can be uploaded.',
+      0,
+    ),
+  ],
+  uploadTotalBytes: [
+    'LOSSD_UPLOAD_TOTAL_BYTES',
+    count(10 * 1024 * MiB, 'Maximum size of the uploaded datasets of all callers together, in bytes.'),
+  ],
+  uploadExpiryMs: [
+    'LOSSD_UPLOAD_EXPIRY_MS',
+    milliseconds(604_800_000, 'How long uploaded datasets are kept, in ms.'),
+  ],
+  uploadTimeoutMs: [
+    'LOSSD_UPLOAD_TIMEOUT_MS',
+    milliseconds(
+      3_600_000,
+      'Maximum time for a dataset to arrive, in ms. Without a byte for `LOSSD_BODY_TIMEOUT_MS`, it ends before.',
+    ),
+  ],
   evaluationThreads: [
     'LOSSD_EVALUATION_THREADS',
     Type.Integer({

@@ -62,6 +62,7 @@ export const PROBLEMS = {
   'unsupported-transfer': kind(501, 'This transfer coding is not supported'),
   'no-evaluations': kind(501, 'Files are not evaluated here'),
   'unknown-evaluation': kind(404, 'No evaluation has this id'),
+  'unknown-dataset': kind(404, 'No dataset has this id'),
   'not-kept': kind(501, 'Losses cannot be registered here'),
   'store-down': kind(503, 'The store of registered losses is unavailable', true),
   'identity-down': kind(503, 'Tokens cannot be verified at the moment', true),
@@ -71,6 +72,7 @@ export const PROBLEMS = {
   'out-of-memory': kind(503, 'There is not enough memory at the moment', true),
   'answers-unread': kind(503, 'Too many responses are waiting to be read', true),
   'deadline-exceeded': kind(504, 'The deadline has passed', true),
+  'storage-full': kind(507, 'There is no room for this dataset'),
 } as const satisfies Record<string, ProblemKind>
 
 export type ProblemCode = keyof typeof PROBLEMS

@@ -32,6 +32,19 @@ export interface EdgeOptions {
 /** Sockets on which an error response was written while the body was still arriving. Nothing may follow it. */
 const refused = new WeakSet<Socket>()
 
+/** Sockets with a body that may take longer than others. Their routes have limits of their own. */
+const excepted = new WeakSet<Socket>()
+
+/**
+ * Excepts a request from the time that bodies have. Node has one limit for all routes, and tells of each request that is
+ * over it only once.
+ */
+export function exceptFromTimeout(request: IncomingMessage): void {
+  const { socket } = request
+  excepted.add(socket)
+  request.once('close', () => excepted.delete(socket))
+}
+
 /** Fastify's error codes -> ours. */
 const FRAMEWORK_CODES: Readonly<Record<string, ProblemCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'payload-too-large',
@@ -229,7 +242,8 @@ function continueLate(app: FastifyInstance, { limitOf }: EdgeOptions) {
   })
   app.addHook('preParsing', (request, reply, _payload, done) => {
     try {
-      reply.welcome(limitOf(request.headers['content-type'] ?? ''))
+      const { bodyLimit } = request.routeOptions.config
+      reply.welcome(bodyLimit ?? limitOf(request.headers['content-type'] ?? ''))
     } catch (error) {
       return done(error as Error)
     }
@@ -240,6 +254,10 @@ function continueLate(app: FastifyInstance, { limitOf }: EdgeOptions) {
 // What Fastify does not route
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Bytes of a body, if the route has a limit of its own. */
+    readonly bodyLimit?: number
+  }
   interface FastifyReply {
     /**
      * Must be called before a body is read. Sends `100 Continue` if the client waits for it.
@@ -312,6 +330,7 @@ function matches(pattern: string, path: string): boolean {
 /** Fastify's `clientErrorHandler`: for bytes that are not a request, or that did not arrive in time. */
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && excepted.has(socket)) return
   // Before TLS is established, nothing that is written would be understood.
   if (/^ERR_(SSL|TLS)_/.test(error.code ?? '')) {
     socket.destroy()

@@ -22,7 +22,7 @@ const architecture = readFileSync(new URL('ARCHITECTURE.md', root), 'utf8')
 
 /** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
 const FLOORS: readonly (readonly string[])[] = [
-  ['server.ts', 'store-cli.ts', 'cli.ts'],
+  ['server.ts', 'store-cli.ts', 'cli.ts', 'commands.ts'],
   ['app.ts', 'processes'],
   ['routes'],
   ['http.ts', 'registry', 'evaluator'],
@@ -61,7 +61,7 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
     'engines/spawn-worker-thread.ts',
   ],
   'evaluator -> store': ['store/contract.ts'],
-  'evaluator -> wire': ['wire/define.ts'],
+  'evaluator -> wire': ['wire/define.ts', 'wire/half-precision.ts'],
   'evaluator -> batching': ['batching/job.ts'],
   'schemas -> wire': ['wire/define.ts'],
   'schemas -> store': [],

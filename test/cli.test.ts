@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { builtProgram } from './support/programs.ts'
 
-const PROGRAM = fileURLToPath(new URL('../src/cli.ts', import.meta.url))
+const PROGRAM = builtProgram('cli')
 let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'lossd-cli-'))
@@ -14,7 +14,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 function lossd(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', PROGRAM, ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], {
     encoding: 'utf8',
   })
   return { status, stdout, stderr }

@@ -3,6 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { listening, outputOf } from './support/child.ts'
+import { builtProgram } from './support/programs.ts'
+
+const PROGRAM = builtProgram('server')
 
 const children: ChildProcess[] = []
 afterEach(() => {
@@ -19,7 +22,7 @@ interface Started {
 function start(env: Readonly<Record<string, string>>): Started {
   const settings = { PORT: '0', HOST: '127.0.0.1', LOSSD_ENGINE: 'wasm', ...env }
   const { LOSSD_ENGINE: _ours, ...rest } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
+  const child = spawn(process.execPath, [PROGRAM], {
     env: { ...rest, ...settings },
   })
   children.push(child)

@@ -1,8 +1,10 @@
 /**
- * A process that times one engine: `node --import tsx load/bench/engine-process.ts NAME` reads one task per line and prints
- * one reply per line. There is one engine per process, because the engines on tfjs share one global backend.
+ * A process that times one engine: `node --import tsx load/bench/engine-process.ts NAME [THREADS]` reads one task per line and prints
+ * one reply per line. There is one engine per process, because the engines on tfjs share one global backend. With a number of
+ * threads it is the compiled engine with a pool of so many.
  */
 import { createInterface } from 'node:readline'
+import { openCompiled } from '../../src/engines/compiled/engine.ts'
 import { type BatchResult, type Engine, UnsupportedByEngine } from '../../src/engines/contract.ts'
 import { isUnavailable } from '../../src/engines/define.ts'
 import { engineDefinitions } from '../../src/engines/engine-registry.ts'
@@ -13,16 +15,20 @@ import type { Hello, Measured, Reply, Task } from './tasks.ts'
 /** Consecutive launches on the device, so that the queue between the host and the device does not count. */
 const LAUNCHES = 20
 
-const [name] = process.argv.slice(2)
+const [name, threads] = process.argv.slice(2)
 const definition = (await engineDefinitions()).find((engine) => engine.name === name)
 if (definition === undefined) throw new Error(`there is no engine "${name}"`)
-const opened = await definition.open('the bench')
+const opened = threads === undefined ? await definition.open('the bench') : openPool(Number(threads))
 if (isUnavailable(opened)) {
   say(opened)
 } else {
   say({ about: opened.info.device, isGpu: opened.info.isGpu === true })
   for await (const line of createInterface({ input: process.stdin }))
     say(await replyTo(opened, JSON.parse(line)))
+}
+
+function openPool(count: number): Engine {
+  return openCompiled({ reason: 'the bench', threads: count, memoryBytes: 2 ** 31, log: () => {} })
 }
 
 function say(message: Hello | Reply) {

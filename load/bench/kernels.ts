@@ -9,7 +9,7 @@ import type { Measured, Task as Measurement } from './tasks.ts'
 const LOSSES = ['sigmoid_focal', 'softmax_focal', 'cross_entropy', 'huber']
 
 /** Losses that sort, compare pairs, or follow a recursion, at one size each. */
-const STRUCTURED: readonly Task[] = [
+export const STRUCTURED: readonly Task[] = [
   { loss: 'ctc', rows: 32, columns: 80 },
   { loss: 'lovasz', rows: 4, columns: 256 * 256 },
   { loss: 'list_mle', rows: 256, columns: 100 },
@@ -82,16 +82,16 @@ async function doublesOf(
   }
 }
 
-const sizeOf = ({ rows, columns }: Task) => `${rows}x${columns}`
+export const sizeOf = ({ rows, columns }: Task) => `${rows}x${columns}`
 const nameOf = (task: Task) => `${task.loss} ${sizeOf(task)}`
 
-interface Effort {
+export interface Effort {
   readonly rounds: number
   readonly seconds: number
 }
 
 /** @throws Error if two sides do not compute the same result */
-async function measure(sides: readonly Side[], asked: Task, { rounds, seconds }: Effort) {
+export async function measure(sides: readonly Side[], asked: Task, { rounds, seconds }: Effort) {
   const task = { ...asked, seconds }
   const found = await inTurn(
     sides,

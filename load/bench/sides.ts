@@ -34,6 +34,21 @@ export async function openEngines(): Promise<Side[]> {
   return Promise.all([...all.filter(isLead), ...all.filter((one) => !isLead(one))].map(openEngine))
 }
 
+/** The compiled engine on its caller's thread, and with a pool of threads. */
+export async function openCompiledSides(threads: number): Promise<Side[]> {
+  const command = (...words: string[]) => [
+    '--import',
+    'tsx',
+    fileURLToPath(new URL('engine-process.ts', import.meta.url)),
+    LEAD,
+    ...words,
+  ]
+  return Promise.all([
+    openSide(`${LEAD} 1 thread`, execPath, command()),
+    openSide(`${LEAD} all threads`, execPath, command(String(threads))),
+  ])
+}
+
 /** The lead, or the best engine that opened in its place. */
 export function leadOf(engines: readonly Side[]): Side {
   return engines.find(({ isHere }) => isHere)!

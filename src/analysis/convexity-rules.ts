@@ -151,7 +151,8 @@ class Rules {
     const value = node.unary!.enclose(range)
     // At the end of its domain a logarithm is infinite, which does not make it less concave.
     if (value.partial && !(range.lo === 0 && !range.partial && node.op.startsWith('log'))) return UNKNOWN
-    return composed(signs(node.unary!.bend(range, value)), arg, direction(node.unary!.slope(range, value)))
+    const slope = node.unary!.slope(range, value)
+    return composed(signs(node.unary!.bend(range, value, slope)), arg, direction(slope))
   }
 
   #power(node: TapeNode, args: readonly Curvature[], [base, exponent]: readonly Interval[]): Curvature {

@@ -39,11 +39,13 @@ type Scalar = (x: number) => number
 
 /** Of an increasing function: the bounds map to the bounds. */
 function increasing(f: Scalar, x: Interval, ulps = ULPS): Interval {
-  return interval(below(f(x.lo), ulps), above(f(x.hi), ulps), x.partial)
+  const low = f(x.lo)
+  return interval(below(low, ulps), above(x.hi === x.lo ? low : f(x.hi), ulps), x.partial)
 }
 
 function decreasing(f: Scalar, x: Interval, ulps = ULPS): Interval {
-  return interval(below(f(x.hi), ulps), above(f(x.lo), ulps), x.partial)
+  const high = f(x.lo)
+  return interval(below(x.hi === x.lo ? high : f(x.hi), ulps), above(high, ulps), x.partial)
 }
 
 /** x as far as the function has values; partial if that is not everywhere. Undefined if nowhere. */

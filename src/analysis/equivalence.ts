@@ -30,7 +30,7 @@ import {
   projectToFeasible,
   type Subject,
 } from './subject.ts'
-import { evaluate, type Tape, tapeOf } from './tape.ts'
+import { dependentsOf, evaluate, evaluateAgain, type Tape, tapeOf } from './tape.ts'
 
 type Labels = Readonly<Record<string, readonly number[]>>
 
@@ -98,6 +98,8 @@ class Search {
   readonly #clock: Clock
   readonly #random: () => number
   readonly #pool: readonly number[]
+  /** Parameters -> the numbers that are tried for them; the forms of a loss share them. */
+  readonly #settings = new Map<string, readonly Params[]>()
   #found: Equivalent | undefined
   #nearest: Nearest | undefined
   #tried = 0
@@ -121,7 +123,7 @@ class Search {
     const samples = new LazyList(
       comparisons.flatMap((comparison) => samplesOf(comparison, candidate, this.#random)),
     )
-    for (const setting of settingsOf(candidate, this.#pool)) {
+    for (const setting of this.#settingsOf(candidate)) {
       if (this.#clock.isOver()) return false
       this.#tried++
       const same = compared(samples, setting)
@@ -136,6 +138,14 @@ class Search {
       return equivalent.factor === 1 || candidate.numbers.length > 0
     }
     return false
+  }
+
+  #settingsOf(candidate: KnownLoss): readonly Params[] {
+    const { compiled, numbers } = candidate
+    const key = [compiled.loss.name, ...numbers].join()
+    const settings = this.#settings.get(key) ?? settingsOf(candidate, this.#pool)
+    this.#settings.set(key, settings)
+    return settings
   }
 
   /** Whether many more points agree. */
@@ -255,9 +265,8 @@ function narrowed(own: Interval, spec: InputSpec, isLabel: boolean): Interval | 
 interface Sample {
   readonly at: Readonly<Record<string, number>>
   readonly own: number
-  readonly tape: Tape
-  /** The variables of the known loss that are no parameters. */
-  readonly values: ReadonlyMap<string, number>
+  /** The known loss there, with these parameters. */
+  readonly known: (setting: Params) => number
 }
 
 /** Two points tell most losses apart, so the others are computed when they are needed. */
@@ -284,7 +293,6 @@ function samplesOf(
 ): (() => Sample)[] {
   const own = ownTape(one.scalars, root)
   const tape = tapeOfKnown(known, labels)
-  const names = tape.variables.filter((name) => paramName(name) === undefined)
   return Array.from({ length: POINTS }, () => () => {
     const drawn = new Map([...box].map(([name, { lo, hi }]) => [name, lo + (hi - lo) * random()]))
     const at = projectToFeasible(one, drawn)
@@ -292,10 +300,27 @@ function samplesOf(
     return {
       at: Object.fromEntries(at),
       own: value,
-      tape,
-      values: new Map(names.map((name) => [name, at.get(correspondingVariable(known, name))!])),
+      known: ofSettings(tape, (name) => at.get(correspondingVariable(known, name))!),
     }
   })
+}
+
+const dependents = new WeakMap<Tape, readonly number[]>()
+
+/** A known loss at a point, as a function of its parameters. What does not depend on them is computed once. */
+function ofSettings(tape: Tape, at: (name: string) => number): (setting: Params) => number {
+  const free = dependents.get(tape) ?? dependentsOf(tape, (name) => paramName(name) !== undefined)
+  dependents.set(tape, free)
+  const valueIn = (setting: Params) => (name: string) => {
+    const param = paramName(name)
+    return param === undefined ? at(name) : (setting[param] as number)
+  }
+  let values: Float64Array | undefined
+  return (setting) => {
+    if (values === undefined) values = evaluate(tape, valueIn(setting))
+    else evaluateAgain(tape, free, values, valueIn(setting))
+    return values[tape.roots[0]]
+  }
 }
 
 const ownTapes = new WeakMap<Scalars, Map<Scalar, Tape>>()
@@ -322,10 +347,8 @@ function compared(samples: Iterable<Sample>, setting: Params): Compared {
   let [first, ratio]: [Sample | undefined, number] = [undefined, Number.NaN]
   let count = 0
   for (const sample of samples) {
-    const { own, tape, values } = sample
-    const other = evaluate(tape, (name) => values.get(name) ?? (setting[paramName(name)!] as number))[
-      tape.roots[0]
-    ]
+    const { own } = sample
+    const other = sample.known(setting)
     if (Number.isNaN(own) && Number.isNaN(other)) continue
     if (Math.abs(own) < NEGLIGIBLE && Math.abs(other) < NEGLIGIBLE) continue
     const here = own / other

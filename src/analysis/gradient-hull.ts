@@ -109,7 +109,7 @@ class HullRun {
     const [arg] = node.args
     const [x, y] = [this.#jets.value(arg), this.#jets.value(id)]
     const slope = node.unary!.slope(x, y)
-    const curved = mul(node.unary!.bend(x, y), interval(0, this.#largestSquare(arg)))
+    const curved = mul(node.unary!.bend(x, y, slope), interval(0, this.#largestSquare(arg)))
     return [this.#scaled(arg, slope), add(curved, mul(slope, this.#spectra[arg]))]
   }
 

@@ -107,9 +107,25 @@ function addDown(a: number, b: number): number {
 
 export function mul(a: Interval, b: Interval): Interval {
   const partial = a.partial || b.partial || meetsZero(a, b) || meetsZero(b, a)
-  if (a.lo >= 0 && b.lo >= 0) return interval(mulDown(a.lo, b.lo), mulUp(a.hi, b.hi), partial)
-  const lo = Math.min(mulDown(a.lo, b.lo), mulDown(a.lo, b.hi), mulDown(a.hi, b.lo), mulDown(a.hi, b.hi))
-  const hi = Math.max(mulUp(a.lo, b.lo), mulUp(a.lo, b.hi), mulUp(a.hi, b.lo), mulUp(a.hi, b.hi))
+  if (a.lo >= 0) return timesPositive(b, a, partial)
+  if (b.lo >= 0) return timesPositive(a, b, partial)
+  if (a.hi <= 0) return timesNegative(b, a, partial)
+  if (b.hi <= 0) return timesNegative(a, b, partial)
+  const lo = Math.min(mulDown(a.lo, b.hi), mulDown(a.hi, b.lo))
+  const hi = Math.max(mulUp(a.lo, b.lo), mulUp(a.hi, b.hi))
+  return interval(lo, hi, partial)
+}
+
+/** The ends of a product are those products of ends that the signs tell. */
+function timesPositive(x: Interval, factor: Interval, partial: boolean): Interval {
+  const lo = mulDown(x.lo, x.lo >= 0 ? factor.lo : factor.hi)
+  const hi = mulUp(x.hi, x.hi >= 0 ? factor.hi : factor.lo)
+  return interval(lo, hi, partial)
+}
+
+function timesNegative(x: Interval, factor: Interval, partial: boolean): Interval {
+  const lo = mulDown(x.hi, x.hi >= 0 ? factor.lo : factor.hi)
+  const hi = mulUp(x.lo, x.lo >= 0 ? factor.hi : factor.lo)
   return interval(lo, hi, partial)
 }
 

@@ -48,8 +48,10 @@ export class Jets {
   readonly #root: number
   readonly #steps: readonly Step[]
   readonly #count: number
-  /** Second derivatives by variables i <= j, row by row. */
+  /** Second derivatives by variables i <= j, row by row, and which these are. */
   readonly #pairs: number
+  readonly #firsts: readonly number[]
+  readonly #seconds: readonly number[]
   readonly #values: Interval[] = []
   readonly #slopes: Derivative[]
   readonly #bends: Derivative[]
@@ -69,6 +71,9 @@ export class Jets {
     this.#root = roots[0]
     this.#count = by.length
     this.#pairs = (by.length * (by.length + 1)) / 2
+    const pairs = by.flatMap((_, i) => by.slice(i).map((_, ahead) => [i, i + ahead] as const))
+    this.#firsts = pairs.map(([i]) => i)
+    this.#seconds = pairs.map(([, j]) => j)
     this.#slopes = new Array<Derivative>(nodes.length * this.#count).fill(undefined)
     this.#bends = new Array<Derivative>(nodes.length * this.#pairs).fill(undefined)
     this.#isSmooth = new Uint8Array(nodes.length).fill(1)
@@ -225,11 +230,12 @@ export class Jets {
     const [from, to] = [arg * this.#count, id * this.#count]
     for (let i = 0; i < this.#count; i++) this.#slopes[to + i] = scaled(this.#slopes[from + i], slope)
     if (this.#order < 2) return
-    const bend = row.bend(x, y)
-    this.#eachPair((i, j, k) => {
+    const bend = row.bend(x, y, slope)
+    for (let k = 0; k < this.#pairs; k++) {
+      const [i, j] = [this.#firsts[k], this.#seconds[k]]
       const curved = scaled(crossed(this.#slopes[from + i], this.#slopes[from + j], i === j), bend)
       this.#bends[id * this.#pairs + k] = total(curved, scaled(this.#bends[arg * this.#pairs + k], slope))
-    })
+    }
   }
 
   #note(id: number, { joint }: UnaryRow, x: Interval) {
@@ -242,21 +248,28 @@ export class Jets {
     const [a, b, y] = [this.#values[left], this.#values[right], this.#values[id]]
     const [da, db] = binary!.slopes(a, b, y)
     if ((op === 'max' || op === 'min') && !isPoint(da)) this.#isSmooth[id] = 0
-    const slopeOf = (arg: number, i: number) => this.#slopes[arg * this.#count + i]
+    const [atLeft, atRight, at] = [left * this.#count, right * this.#count, id * this.#count]
+    const slopes = this.#slopes
     for (let i = 0; i < this.#count; i++)
-      this.#slopes[id * this.#count + i] = total(scaled(slopeOf(left, i), da), scaled(slopeOf(right, i), db))
+      slopes[at + i] = total(scaled(slopes[atLeft + i], da), scaled(slopes[atRight + i], db))
     if (this.#order < 2) return
     const [aa, ab, bb] = binary!.bends(a, b, y)
-    this.#eachPair((i, j, k) => {
+    for (let k = 0; k < this.#pairs; k++) {
+      const [i, j] = [this.#firsts[k], this.#seconds[k]]
       const own = total(
         scaled(this.#bends[left * this.#pairs + k], da),
         scaled(this.#bends[right * this.#pairs + k], db),
       )
-      const [ai, aj, bi, bj] = [slopeOf(left, i), slopeOf(left, j), slopeOf(right, i), slopeOf(right, j)]
+      const [ai, aj, bi, bj] = [
+        slopes[atLeft + i],
+        slopes[atLeft + j],
+        slopes[atRight + i],
+        slopes[atRight + j],
+      ]
       const mixed = scaled(total(product(ai, bj), product(aj, bi)), ab)
       const pure = total(scaled(crossed(ai, aj, i === j), aa), scaled(crossed(bi, bj, i === j), bb))
       this.#bends[id * this.#pairs + k] = total(total(own, mixed), pure)
-    })
+    }
   }
 
   #weighted(id: number, args: readonly number[], factors: readonly Interval[]) {
@@ -278,7 +291,8 @@ export class Jets {
     const shares = this.#softmax(args)
     this.#weighted(id, args, shares)
     if (this.#order < 2) return
-    this.#eachPair((i, j, k) => {
+    for (let k = 0; k < this.#pairs; k++) {
+      const [i, j] = [this.#firsts[k], this.#seconds[k]]
       let spread: Derivative
       for (let place = 0; place < args.length; place++) {
         const at = args[place] * this.#count
@@ -293,7 +307,7 @@ export class Jets {
       const bounded =
         i === j && variance !== undefined ? clipped(variance, 0, Number.POSITIVE_INFINITY) : variance
       this.#bends[id * this.#pairs + k] = total(bounded, this.#bends[id * this.#pairs + k])
-    })
+    }
   }
 
   #softmax(args: readonly number[]): Interval[] {
@@ -303,11 +317,6 @@ export class Jets {
         sum = add(sum, arg === own ? ONE : elementary.exp(sub(this.#values[arg], this.#values[own])))
       return clipped(BINARY.div.enclose(ONE, sum), 0, 1)
     })
-  }
-
-  #eachPair(visit: (i: number, j: number, k: number) => void) {
-    let k = 0
-    for (let i = 0; i < this.#count; i++) for (let j = i; j < this.#count; j++) visit(i, j, k++)
   }
 
   #pairOf(i: number, j: number): number {

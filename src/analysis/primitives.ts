@@ -46,7 +46,7 @@ export interface UnaryRow {
   /** The derivative, where there is one; at a kink, all that lies between its two slopes. */
   readonly slope: (x: Interval, y: Interval) => Interval
   /** The second derivative, wherever there is one. */
-  readonly bend: (x: Interval, y: Interval) => Interval
+  readonly bend: (x: Interval, y: Interval, slope: Interval) => Interval
   readonly joint?: Nonsmoothness
 }
 
@@ -68,11 +68,11 @@ const notNegative = (x: Interval) => clipped(x, 0, Number.POSITIVE_INFINITY)
 
 /** s(x) s(-x), which falls on both sides of 0. */
 function slopeOfSigmoid(x: Interval): Interval {
-  const at = (place: number) => mul(elementary.sigmoid(point(place)), elementary.sigmoid(point(-place)))
-  const ends = hull(at(x.lo), at(x.hi))
+  const ends = hull(slopeOfSigmoidAt(x.lo), slopeOfSigmoidAt(x.hi))
   return interval(Math.max(0, ends.lo), contains(x, 0) ? 0.25 : ends.hi, x.partial)
 }
 
+const slopeOfSigmoidAt = (x: number) => mul(elementary.sigmoid(point(x)), elementary.sigmoid(point(-x)))
 const slopeOfTanh = (x: Interval) => mul(point(4), slopeOfSigmoid(mul(TWO, x)))
 
 const reciprocalOfPositive = (x: Interval) => over(notNegative(x))
@@ -80,7 +80,7 @@ const bendOfLog = (x: Interval) => neg(over(square(notNegative(x))))
 const scaledRow = (row: UnaryRow, factor: Interval, enclose: UnaryRow['enclose']): UnaryRow => ({
   enclose,
   slope: (x, y) => mul(factor, row.slope(x, y)),
-  bend: (x, y) => mul(factor, row.bend(x, y)),
+  bend: (x, y) => mul(factor, row.bend(x, y, row.slope(x, y))),
 })
 
 const LOG: UnaryRow = { enclose: elementary.log, slope: reciprocalOfPositive, bend: bendOfLog }
@@ -120,12 +120,12 @@ export const UNARY: { readonly [O in UnaryOp | 'square']: UnaryRow } = {
   sigmoid: {
     enclose: elementary.sigmoid,
     slope: slopeOfSigmoid,
-    bend: (x) => neg(mul(slopeOfSigmoid(x), elementary.tanh(mul(HALF, x)))),
+    bend: (x, _, slope) => neg(mul(slope, elementary.tanh(mul(HALF, x)))),
   },
   tanh: {
     enclose: elementary.tanh,
     slope: slopeOfTanh,
-    bend: (x, y) => mul(point(-2), mul(y, slopeOfTanh(x))),
+    bend: (_x, y, slope) => mul(point(-2), mul(y, slope)),
   },
   softplus: { enclose: elementary.softplus, slope: elementary.sigmoid, bend: slopeOfSigmoid },
   sign: { enclose: elementary.sign, slope: none, bend: none, joint: 'step' },
@@ -148,7 +148,7 @@ export const UNARY: { readonly [O in UnaryOp | 'square']: UnaryRow } = {
     slope: (x) => neg(over(elementary.sqrt(elementary.arcRadicand(x)))),
     bend: (x) => neg(bendOfArc(x)),
   },
-  erf: { enclose: elementary.erf, slope: bell, bend: (x) => mul(mul(point(-2), x), bell(x)) },
+  erf: { enclose: elementary.erf, slope: bell, bend: (x, _, slope) => mul(mul(point(-2), x), slope) },
   lgamma: {
     enclose: elementary.enclosedLgamma,
     slope: (x) => elementary.enclosedPolygamma(0, x),

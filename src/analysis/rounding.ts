@@ -47,33 +47,52 @@ const GAMMA: ReadonlySet<TapeNode['op']> = new Set([
 const INFINITE = Number.POSITIVE_INFINITY
 
 /** Bounds of the absolute errors of all nodes over a box. */
-export function errorsOver(
-  { nodes }: Tape,
-  values: readonly Interval[],
-  { rounding, tiny }: Format,
-): readonly number[] {
+function errorsOver(steps: readonly Step[], values: readonly Interval[], { rounding }: Format): number[] {
   const errors: number[] = []
-  for (const [id, node] of nodes.entries()) {
+  for (let id = 0; id < steps.length; id++) {
+    const { node, isExact, roundings, least } = steps[id]
     const own = node.name === DIFFERENCE ? rounding * magnitude(values[id]) : inherited(node, values, errors)
-    const size = magnitude(values[id]) + own
-    const error =
-      own + roundingsOf(node, values, rounding) * rounding * size + (EXACT.has(node.op) ? 0 : tiny)
-    errors.push(node.op === 'variable' || LOGIC.has(node.op) ? own : Number.isNaN(error) ? INFINITE : error)
+    const count = roundings ?? roundingsOfPower(node, values)
+    const error = isExact ? own : own + count * rounding * (magnitude(values[id]) + own) + least
+    errors.push(Number.isNaN(error) && !isExact ? INFINITE : error)
   }
   return errors
 }
 
+/** A node, and what it rounds in a format. */
+interface Step {
+  readonly node: TapeNode
+  /** Whether it adds nothing to what its arguments bring along, and may say that nothing is known. */
+  readonly isExact: boolean
+  /** Undefined if it depends on the size of the arguments. */
+  readonly roundings: number | undefined
+  /** What an underflow may lose. */
+  readonly least: number
+}
+
+function stepsOf({ nodes }: Tape, { rounding, tiny }: Format): readonly Step[] {
+  return nodes.map((node) => ({
+    node,
+    isExact: node.op === 'variable' || LOGIC.has(node.op),
+    roundings: roundingsOf(node, rounding),
+    least: EXACT.has(node.op) ? 0 : tiny,
+  }))
+}
+
 const LOGIC: ReadonlySet<TapeNode['op']> = new Set([...LOGIC_OPS, 'select'] satisfies TapeNode['op'][])
 
-function roundingsOf({ op, args, value }: TapeNode, values: readonly Interval[], rounding: number): number {
+function roundingsOf({ op, args, value }: TapeNode, rounding: number): number | undefined {
   if (op === 'constant') return isHeld(value!, rounding) ? 0 : 1
   if (EXACT.has(op)) return 0
   if (ONCE.has(op) || op === 'add' || op === 'sub' || op === 'mul' || op === 'mul_no_nan' || op === 'div')
     return 1
   if (op === 'linear' || op === 'logsumexp') return FUNCTION_ROUNDINGS + 2 * args.length
   if (GAMMA.has(op)) return GAMMA_ROUNDINGS
-  if (op !== 'pow') return FUNCTION_ROUNDINGS
-  // A power is the exponential of a product, whose rounding counts as often as the product is large.
+  return op === 'pow' ? undefined : FUNCTION_ROUNDINGS
+}
+
+/** A power is the exponential of a product, whose rounding counts as often as the product is large. */
+function roundingsOfPower({ args }: TapeNode, values: readonly Interval[]): number {
   const [base, exponent] = args.map((arg) => values[arg])
   const logs = [base.lo, base.hi].map((x) => Math.abs(Math.log(Math.max(x, Number.MIN_VALUE))))
   return 2 * FUNCTION_ROUNDINGS + 2 * magnitude(exponent) * Math.max(...logs)
@@ -88,8 +107,8 @@ function isHeld(value: number, rounding: number): boolean {
 /** What the errors of the arguments make of the result. */
 function inherited(node: TapeNode, values: readonly Interval[], errors: readonly number[]): number {
   const { op, args } = node
-  const [a, b] = args.map((arg) => values[arg])
-  const [ea, eb] = args.map((arg) => errors[arg])
+  const [first, second] = args
+  const [a, b, ea, eb] = [values[first], values[second], errors[first], errors[second]]
   switch (op) {
     case 'variable':
     case 'constant':
@@ -196,6 +215,8 @@ function errorOfBranch(
 
 /** Boxes that are looked at, at most. */
 const MAX_PARTS = 256
+/** Errors that get smaller by less than this part in so many halvings do not get much smaller. */
+const [LEAST_GAIN, PATIENCE] = [0.1, 24] as const
 
 interface Part {
   readonly box: Box
@@ -209,15 +230,22 @@ interface Part {
  */
 export function largestError(given: Tape, box: Box, format: Format, clock: Clock): number {
   const { tape, box: start } = byDifference(given, box)
-  const measure = (own: Box): Part => ({ box: own, error: mixedError(tape, own, format) })
+  const steps = stepsOf(tape, format)
+  const measure = (own: Box): Part => ({ box: own, error: mixedError(tape, steps, own, format) })
   const parts = [measure(start)]
-  for (let count = 0; count < MAX_PARTS && !clock.isOver(); count++) {
+  const largest = () => Math.max(...parts.map(({ error }) => error))
+  let before = largest()
+  for (let count = 1; count <= MAX_PARTS && !clock.isOver(); count++) {
     const worst = parts.reduce((best, { error }, place) => (error > parts[best].error ? place : best), 0)
     const halves = betterHalves(parts[worst], measure)
     if (halves === undefined) break
     parts.splice(worst, 1, ...halves)
+    if (count % PATIENCE > 0) continue
+    const now = largest()
+    if (now > before * (1 - LEAST_GAIN)) break
+    before = now
   }
-  return Math.max(...parts.map(({ error }) => error))
+  return largest()
 }
 
 /** Of the ways to halve a box, the one that leaves the least error; undefined if it is too small for any. */
@@ -258,9 +286,9 @@ function byDifference(tape: Tape, box: Box): { readonly tape: Tape; readonly box
   return { tape: { ...tape, nodes }, box: new Map([...others, [DIFFERENCE, sub(a, b)]]) }
 }
 
-function mixedError(tape: Tape, box: Box, format: Format): number {
+function mixedError(tape: Tape, steps: readonly Step[], box: Box, format: Format): number {
   const values = enclose(tape, box)
-  const errors = errorsOver(tape, values, format)
+  const errors = errorsOver(steps, values, format)
   return Math.max(
     ...tape.roots.map((root) => {
       const { lo, hi, partial } = values[root]

@@ -78,7 +78,10 @@ function common(a: Interval, b: Interval): Interval {
   return lo <= hi ? interval(lo, hi) : a
 }
 
-/** Whether a quantity is at least 0 on a whole piece; if not, a box on which it is certainly below. */
+/**
+ * Whether a quantity is at least 0 on a whole piece; if not, a box on which it is certainly below. Where another variable has a
+ * range, there is no such box, and the search ends where halving cannot decide.
+ */
 export interface Signed {
   readonly holds: boolean | undefined
   readonly below?: Interval
@@ -93,6 +96,7 @@ export function isNeverNegative(
 ): Signed {
   const pending: [number, number][] = [[piece.lo, piece.hi]]
   const jets = jetsOf(pieces.line, piece.choices)
+  const isAlone = isCertain(pieces.line)
   let isOpen = false
   for (let splits = 0; pending.length > 0; splits++) {
     const [lo, hi] = pending.pop()!
@@ -106,7 +110,7 @@ export function isNeverNegative(
     const cut = cutOf(lo, hi)
     const isTiny = cut <= lo || cut >= hi || hi - lo < 1e-12 * (piece.hi - piece.lo)
     if (isTiny || splits > MAX_SPLITS || clock.isOver()) {
-      if (splits > MAX_SPLITS || clock.isOver()) return { holds: undefined }
+      if (!isAlone || splits > MAX_SPLITS || clock.isOver()) return { holds: undefined }
       isOpen = true
       continue
     }

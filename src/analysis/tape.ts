@@ -142,6 +142,24 @@ export function evaluate(tape: Tape, at: (name: string) => number): Float64Array
   return values
 }
 
+/** The nodes that depend on some of the variables, in the order of evaluation. */
+export function dependentsOf({ nodes }: Tape, isOne: (name: string) => boolean): readonly number[] {
+  const depends: boolean[] = []
+  for (const { op, name, args } of nodes)
+    depends.push(op === 'variable' ? isOne(name!) : args.some((arg) => depends[arg]))
+  return nodes.flatMap((_, id) => (depends[id] ? [id] : []))
+}
+
+/** Computes some nodes again, in place. */
+export function evaluateAgain(
+  { nodes }: Tape,
+  ids: readonly number[],
+  values: Float64Array,
+  at: (name: string) => number,
+) {
+  for (const id of ids) values[id] = evaluated(nodes[id], values, at)
+}
+
 /** The first root at a point. */
 export function valueAt(tape: Tape, at: (name: string) => number): number {
   return evaluate(tape, at)[tape.roots[0]]

@@ -183,10 +183,10 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   argsort: opaqueIndex,
   cummax_place: opaqueIndex,
   gather: alongLine(({ into, node, lines }, line, row) =>
-    placesOf(node, lines)[row].map((place) => picked(into, line, place)),
+    linesBeside(node, lines)[row].map((place) => picked(into, line, place)),
   ),
   scatter: alongLine(({ into, node, lines }, line, row) => {
-    const places = placesOf(node, lines)[row]
+    const places = linesBeside(node, lines)[row]
     return line.map((_, k) =>
       into.sum(
         line.map((x, i) => into.select(into.make('eq', [places[i], into.constant(k)]), x, into.constant(0))),
@@ -200,6 +200,12 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   }),
   cumsum: alongLine(({ into }, line) => line.map((_, k) => into.sum(line.slice(0, k + 1)))),
   reverse_cumsum: alongLine(({ into }, line) => line.map((_, k) => into.sum(line.slice(k)))),
+  recurrence: alongLine(({ into, node, lines }, line, row) =>
+    recurrence(into, line, linesBeside(node, lines)[row]),
+  ),
+  reverse_recurrence: alongLine(({ into, node, lines }, line, row) =>
+    recurrence(into, line.toReversed(), linesBeside(node, lines)[row].toReversed()).toReversed(),
+  ),
   ctc: (context) => opaqueOf(context, [0, Number.POSITIVE_INFINITY]),
   ctc_slope: (context) => opaqueOf(context, [-1, 0]),
 
@@ -258,11 +264,22 @@ function opaqueOf(context: Context, bounds: readonly [number, number]): readonly
   )
 }
 
-function placesOf(node: Node<FormulaOp>, lines: Context['lines']): readonly (readonly Scalar[])[] {
+/** The lines of the second argument. */
+function linesBeside(node: Node<FormulaOp>, lines: Context['lines']): readonly (readonly Scalar[])[] {
   return lines(
     1,
     node.axes.filter((axis) => axis !== node.axis),
   )
+}
+
+/** Each element plus its factor times the result before it. */
+function recurrence(into: Scalars, line: readonly Scalar[], factors: readonly Scalar[]): Scalar[] {
+  const results: Scalar[] = []
+  for (const [k, x] of line.entries()) {
+    const last = results.at(-1)
+    results.push(last === undefined ? x : into.make('add', [into.make('mul_no_nan', [last, factors[k]]), x]))
+  }
+  return results
 }
 
 /** ln(e^x / sum e^line) as -ln(sum e^(line - x)): bounds of the differences know that a share is at most 1. */

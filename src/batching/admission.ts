@@ -35,7 +35,12 @@ export class Admission {
    * @param safety the factor by which the wait may be underestimated
    * @returns undefined if it can be answered in time. With nothing before it, or with nothing measured yet, it is worth a try
    */
-  judge({ deadline }: Job, cost: number, before: number, safety = SAFETY): Refusal | undefined {
+  judge(
+    { deadline }: Pick<Job, 'deadline'>,
+    cost: number,
+    before: number,
+    safety = SAFETY,
+  ): Refusal | undefined {
     if (deadline === undefined || before === 0 || !this.#costs.isSure) return undefined
     const waitMs = this.#costs.wallMs(before)
     const leftMs = deadline - this.#clock()

@@ -49,6 +49,13 @@ export interface Batcher {
    */
   submit(job: Job): Promise<JobResult>
   submit<T>(job: Job, read: (result: JobResult) => T): Promise<T>
+  /**
+   * Lets a request through that may be answered in time, by what others that looked the same have cost. Reading and decoding a body
+   * only to refuse it would take the time in which another could be answered.
+   *
+   * @throws Problem `overloaded`
+   */
+  admit(request: Pick<Job, 'announced' | 'sender' | 'deadline'>): void
   /** For other large pieces of work on the event loop. */
   readonly turns: EventLoopYield
   depth(): Depth
@@ -81,6 +88,9 @@ const AHEAD = 2
 export function createBatcher(options: BatcherOptions): Batcher {
   return new EventDrivenBatcher(options)
 }
+
+/** Before its body is read, a request takes no room. */
+const NO_SIZE = { elements: 0, bytes: 0 } as const
 
 interface Waiting {
   readonly job: Job
@@ -180,8 +190,22 @@ class EventDrivenBatcher implements Batcher {
     return this.#load.level
   }
 
+  admit({ announced, sender, deadline }: Pick<Job, 'announced' | 'sender' | 'deadline'>) {
+    if (this.#queue.depth.jobs === 0) return
+    const cost = announced && this.#costs.expected(announced)
+    if (cost === undefined) return
+    const refusal = this.#verdict({ ...NO_SIZE, sender, deadline }, cost)
+    if (refusal !== undefined) throw refusal
+  }
+
   #refusal(job: Job, cost: number): Error | undefined {
+    if (job.announced !== undefined) this.#costs.learn(job.announced, cost)
     if (job.signal?.().aborted) return this.#shed('cancelled', new Cancelled('the client disconnected'))
+    return this.#verdict(job, cost)
+  }
+
+  /** Whether there is no room for a job, or it would be late. */
+  #verdict(job: Pick<Job, 'elements' | 'bytes' | 'sender' | 'deadline'>, cost: number): Problem | undefined {
     if (this.#queue.isFullFor(job)) return this.#refuse(this.#admission.full(cost, this.#costOfAll()))
     const before =
       this.#queue.depth.jobs === 0 ? 0 : this.#queue.costBefore(cost, job.sender) + this.#runningCost

@@ -5,7 +5,7 @@
  */
 import type { Program } from '../language/ir.ts'
 import { LruCache } from '../lru.ts'
-import type { Job } from './job.ts'
+import type { Announced, Job } from './job.ts'
 
 /** Programs whose cost is remembered. */
 const KEPT = { entries: 1000 } as const
@@ -13,6 +13,10 @@ const KEPT = { entries: 1000 } as const
 const NODE_NS = 0.5
 /** How much a new measurement counts. */
 const SHARE = 0.2
+/** How fast the expected cost of a request goes up: a cheap one must not be refused because of an expensive one. */
+const RISE = 1.05
+/** Sizes of bodies that are told apart, per factor of two. */
+const SIZES = 4
 /** How long the throughput is remembered, in ms. */
 const MEMORY_MS = 2000
 /** From this much evidence on, it is believed: ms, and launches. The first launches of a process are slower than all others. */
@@ -21,6 +25,8 @@ const EVIDENCE = { ms: 500, launches: 8 } as const
 export class CostModel {
   /** Milliseconds per step. */
   readonly #steps = new LruCache<string, number>(KEPT)
+  /** Engine milliseconds of requests, by what they look like before their body is read. */
+  readonly #announced = new LruCache<string, number>(KEPT)
   readonly #prior: number
   #doneMs = 0
   #wallMs = 0
@@ -37,6 +43,18 @@ export class CostModel {
   costOf({ programKey, program, sizes }: Pick<Job, 'programKey' | 'program' | 'sizes'>): number {
     const each = this.#steps.get(programKey) ?? (program.nodes.length * NODE_NS) / 1e6
     return each * stepsOf(program, sizes)
+  }
+
+  /** What requests that looked the same have cost at the least, lately; undefined for the first of them. */
+  expected(announced: Announced): number | undefined {
+    return this.#announced.get(lookOf(announced))
+  }
+
+  /** A request had a job of this cost. */
+  learn(announced: Announced, cost: number) {
+    const look = lookOf(announced)
+    const known = this.#announced.get(look) ?? cost
+    this.#announced.set(look, Math.min(RISE * known, cost))
   }
 
   /** A batch of jobs with one program has been computed. */
@@ -75,6 +93,8 @@ export class CostModel {
     return cost / Math.max(rate, 1e-3)
   }
 }
+
+const lookOf = ({ kind, bytes }: Announced): string => `${kind} ${Math.round(SIZES * Math.log2(bytes + 1))}`
 
 /** The length of the loop nest. */
 function stepsOf({ axes, renamed }: Program, sizes: Readonly<Record<string, number>>): number {

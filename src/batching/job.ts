@@ -32,10 +32,20 @@ export interface Job {
   readonly bytes: number
   /** Who gets its turn for it. */
   readonly sender?: Sender | undefined
+  /** What was known of its request before the body was read: the next one that looks the same will cost about as much. */
+  readonly announced?: Announced | undefined
   /** Aborts when the client disconnects. It is created only if the job has to wait. */
   readonly signal?: (() => AbortSignal) | undefined
   /** The `performance.now()` after which nobody waits any more. It also applies in the queue. */
   readonly deadline?: number | undefined
+}
+
+/** A request whose body has not been read. */
+export interface Announced {
+  /** The loss and the format: what costs the same for as many bytes. */
+  readonly kind: string
+  /** Of the body. */
+  readonly bytes: number
 }
 
 /** One job's part of the arrays of its batch. */

@@ -36,7 +36,7 @@ export class JobQueue<T extends QueueEntry> {
   }
 
   /** Whether this job would exceed a limit. An empty queue accepts any job. */
-  isFullFor({ elements, bytes, sender }: Job): boolean {
+  isFullFor({ elements, bytes, sender }: Pick<Job, 'elements' | 'bytes' | 'sender'>): boolean {
     if (this.#jobs === 0) return false
     const { jobs, elements: mostElements, bytes: mostBytes } = this.#limits
     if (this.#jobs >= jobs || this.#elements + elements > mostElements || this.#bytes + bytes > mostBytes)

@@ -8,11 +8,14 @@ import type { NumericArray, Precision } from '../tensor.ts'
 /** The arrays of several jobs, to be concatenated. The engine copies them once, to where it computes. */
 export type ChunkedArray<T extends NumericArray = NumericArray> = readonly T[]
 
-/** One array. It is copied only if there are several. If any is float64, so is the whole. */
+/** One array. It is copied only if there are several. It is as wide as the widest of them; integers beside real numbers become real. */
 export function concatChunks<T extends NumericArray>(column: ChunkedArray<T>): T {
   if (column.length === 1) return column[0]
   const length = column.reduce((total, part) => total + part.length, 0)
-  const widest = column.find((part) => part instanceof Float64Array) ?? column[0]
+  const real = [Float64Array, Float32Array].flatMap(
+    (kind) => column.find((part) => part instanceof kind) ?? [],
+  )
+  const [widest = column[0]] = real
   const whole = new (widest.constructor as new (length: number) => T)(length)
   let offset = 0
   for (const part of column) {
@@ -30,7 +33,10 @@ export interface Batch {
   readonly precision: Precision
   /** The size of every axis that the program names. */
   readonly sizes: Readonly<Record<string, number>>
-  /** Input name -> its elements, in the program's layout of that input. Inputs of a float64 batch may be float32. */
+  /**
+   * Input name -> its elements, in the program's layout of that input. Real inputs may be int32, and in a float64 batch float32: the
+   * engine converts them while it copies or reads them.
+   */
   readonly inputs: Readonly<Record<string, ChunkedArray>>
   /** Numeric parameters. */
   readonly scalars: Readonly<Record<string, number>>

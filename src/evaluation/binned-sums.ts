@@ -185,16 +185,26 @@ export class BinnedSums {
 
   /** Moves the bins up. Parts below the lowest are dropped: they are what would have been rounded off. */
   #raise(top: number) {
-    const { width, count } = this.#format
+    const { count } = this.#format
     const up = this.#top === NONE ? count : Math.min(count, top - this.#top)
     for (let from = 0; from < this.#cells * count; from += count) {
       this.#bins.copyWithin(from + up, from, from + count - up)
       this.#bins.fill(0, from, from + up)
     }
     this.#top = top
-    this.#limit = 2 ** (width * (top + 1) - 1)
-    for (let bin = 0; bin < count; bin++) this.#rounders[bin] = 1.5 * 2 ** (52 + width * (top - bin))
+    this.#limit = limitFor(top, this.#format)
+    this.#rounders.set(roundersFor(top, this.#format))
   }
+}
+
+/** Terms below it fit into bins with this top. */
+export function limitFor(top: number, { width }: Bins): number {
+  return 2 ** (width * (top + 1) - 1)
+}
+
+/** For each bin, a number that rounds a term to its unit where it is added and subtracted again. */
+export function roundersFor(top: number, { width, count }: Bins): number[] {
+  return Array.from({ length: count }, (_, bin) => 1.5 * 2 ** (52 + width * (top - bin)))
 }
 
 const double = new Float64Array(1)
@@ -204,7 +214,7 @@ const words = new Uint32Array(double.buffer)
  * The lowest place of the bins for a term: so that it is below half of the unit of the next bin up, and a term that came
  * before the bins moved up is nothing there, too.
  */
-function topFor(term: number, { width, count }: Bins): number {
+export function topFor(term: number, { width, count }: Bins): number {
   double[0] = term
   const exponent = ((words[1] >>> 20) & 0x7ff) - 1023
   const lowest = Math.floor(LEAST_EXPONENT / width) + count - 1

@@ -52,17 +52,89 @@ export function bootstrap(
   const times = new Float64Array(count)
   for (let replicate = 0; replicate < replicates; replicate++) {
     draw(times, next)
-    for (let slice = 0; slice < filled.length; slice++)
-      means[slice][replicate] = ratioOf(filled[slice], times)
+    for (let slice = 0; slice < filled.length; slice += ABREAST)
+      putRatios(filled, times, means, slice, replicate)
   }
-  return filled.map((buckets, slice) => spreadOf(buckets, means[slice]))
+  return filled.map(({ shares }, slice) => spreadOf(countOf(shares, 0, shares.length), means[slice]))
+}
+
+/** Rows in the order of their slices. */
+export interface SlicedRows {
+  /** Where the rows of each slice end. */
+  readonly ends: readonly number[]
+  /** Of each series: what each row adds to the sums; shares are undefined if they are all 1. */
+  readonly series: readonly { readonly values: Float64Array; readonly shares: Float64Array | undefined }[]
+}
+
+/**
+ * Bootstrap intervals of rows, each drawn by itself. The same draws serve all series and slices.
+ *
+ * @returns for each series that of all rows, then those of the slices
+ */
+export function bootstrapRows(
+  { ends, series }: SlicedRows,
+  { replicates, seed }: { readonly replicates: number; readonly seed: number },
+): (Uncertain | undefined)[][] {
+  const rows = ends.at(-1) ?? 0
+  const means = series.map(() => Array.from({ length: ends.length + 1 }, () => new Float64Array(replicates)))
+  const next = randomWords(seed)
+  const times = new Float64Array(rows)
+  for (let replicate = 0; replicate < replicates; replicate++) {
+    draw(times, next)
+    for (const [place, own] of series.entries()) putMeans(own, times, ends, means[place], replicate)
+  }
+  return series.map(({ shares }, place) =>
+    means[place].map((own, i) => {
+      const [from, to] = i === 0 ? [0, rows] : [ends[i - 2] ?? 0, ends[i - 1]]
+      return spreadOf(countOf(shares, from, to), own)
+    }),
+  )
+}
+
+/** The means of one replicate: of all rows, and of each slice. */
+function putMeans(
+  { values, shares }: SlicedRows['series'][number],
+  times: Float64Array,
+  ends: readonly number[],
+  means: readonly Float64Array[],
+  replicate: number,
+) {
+  let [allSum, allShare, from] = [0, 0, 0]
+  for (const [slice, end] of ends.entries()) {
+    let [sum, share] = [0, 0]
+    if (shares === undefined)
+      for (let i = from; i < end; i++) {
+        sum += times[i] * values[i]
+        share += times[i]
+      }
+    else
+      for (let i = from; i < end; i++) {
+        sum += times[i] * values[i]
+        share += times[i] * shares[i]
+      }
+    means[slice + 1][replicate] = sum / share
+    allSum += sum
+    allShare += share
+    from = end
+  }
+  means[0][replicate] = allSum / allShare
+}
+
+function countOf(shares: Float64Array | undefined, from: number, to: number): number {
+  if (shares === undefined) return to - from
+  let count = 0
+  for (let i = from; i < to; i++) if (shares[i] !== 0) count++
+  return count
 }
 
 /** Without the buckets that are empty in all slices. */
 function withoutEmpty(slices: readonly Buckets[]): Buckets[] {
   const places = Array.from(slices[0]?.shares ?? [], (_, i) => i)
   const filled = places.filter((i) => slices.some(({ shares }) => shares[i] !== 0))
-  const own = (all: Float64Array) => Float64Array.from(filled, (i) => all[i])
+  const own = (all: Float64Array) => {
+    if (filled.length === all.length) return all
+    return Float64Array.from(filled, (i) => all[i])
+  }
   return slices.map(({ sums, shares }) => ({ sums: own(sums), shares: own(shares) }))
 }
 
@@ -73,17 +145,40 @@ function draw(times: Float64Array, next: () => number) {
   for (let i = 0; i < times.length; i++) times[Math.floor(next() * scale)]++
 }
 
-function ratioOf({ sums, shares }: Buckets, times: Float64Array): number {
-  let [sum, share] = [0, 0]
+/** Slices whose sums are made at the same time: one sum alone waits for each addition to end. */
+const ABREAST = 4
+
+function putRatios(
+  slices: readonly Buckets[],
+  times: Float64Array,
+  means: readonly Float64Array[],
+  first: number,
+  replicate: number,
+) {
+  const last = slices.length - 1
+  // Where there are fewer, the last is computed more than once.
+  const [a, b, c, d] = [0, 1, 2, 3].map((i) => slices[Math.min(first + i, last)])
+  const [aSums, bSums, cSums, dSums] = [a.sums, b.sums, c.sums, d.sums]
+  const [aShares, bShares, cShares, dShares] = [a.shares, b.shares, c.shares, d.shares]
+  let [aSum, bSum, cSum, dSum] = [0, 0, 0, 0]
+  let [aShare, bShare, cShare, dShare] = [0, 0, 0, 0]
   for (let i = 0; i < times.length; i++) {
-    sum += times[i] * sums[i]
-    share += times[i] * shares[i]
+    const count = times[i]
+    aSum += count * aSums[i]
+    aShare += count * aShares[i]
+    bSum += count * bSums[i]
+    bShare += count * bShares[i]
+    cSum += count * cSums[i]
+    cShare += count * cShares[i]
+    dSum += count * dSums[i]
+    dShare += count * dShares[i]
   }
-  return sum / share
+  const ratios = [aSum / aShare, bSum / bShare, cSum / cShare, dSum / dShare]
+  for (let i = first; i <= Math.min(last, first + ABREAST - 1); i++) means[i][replicate] = ratios[i - first]
 }
 
-function spreadOf({ shares }: Buckets, means: Float64Array): Uncertain | undefined {
-  const filled = shares.reduce((total, share) => total + Number(share !== 0), 0)
+/** @param filled how many rows or buckets are drawn from */
+function spreadOf(filled: number, means: Float64Array): Uncertain | undefined {
   const sorted = means.filter((mean) => !Number.isNaN(mean)).sort()
   if (filled < 2 || sorted.length < 2) return undefined
   const center = sorted.reduce((total, x) => total + x, 0) / sorted.length

@@ -40,10 +40,21 @@ export class QuantileSketch {
   }
 
   merge(other: QuantileSketch): void {
-    other.#walk((bin, count) => {
-      this.#count(bin, count)
-      return true
-    })
+    for (let place = 0; place < PAGES; place++) {
+      const page = other.#pages[place]
+      if (page !== undefined) this.addPage(place, page)
+    }
+  }
+
+  /** @param counts of the bins of a page: those whose numbers have the first ten bits `place` */
+  addPage(place: number, counts: ArrayLike<number>): void {
+    const page = this.#pageAt(place)
+    let total = 0
+    for (let i = 0; i < PAGE; i++) {
+      page[i] += counts[i]
+      total += counts[i]
+    }
+    this.#total += total
   }
 
   /**
@@ -88,14 +99,17 @@ export class QuantileSketch {
   }
 
   #count(bin: number, count: number) {
-    const place = bin >>> 9
+    this.#pageAt(bin >>> 9)[bin & (PAGE - 1)] += count
+    this.#total += count
+  }
+
+  #pageAt(place: number): Float64Array {
     let page = this.#pages[place]
     if (page === undefined) {
       page = new Float64Array(PAGE)
       this.#pages[place] = page
     }
-    page[bin & (PAGE - 1)] += count
-    this.#total += count
+    return page
   }
 
   /**

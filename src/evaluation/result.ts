@@ -89,6 +89,8 @@ export interface Uncertainty {
   readonly method: 'standard error' | 'bootstrap'
   readonly confidence: number
   readonly replicates?: number
+  /** What is drawn with replacement: rows, as long as there are at most a million, or buckets of them. */
+  readonly resampled?: 'rows' | 'buckets'
   /** Rows, or rows with the same value of a column, are resampled in this many buckets. */
   readonly buckets?: number
   readonly cluster?: string

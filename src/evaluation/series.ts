@@ -37,7 +37,7 @@ export interface SeriesRecord {
 }
 
 /** Above this many slices, quantiles are only those of all rows. */
-const MOST_SKETCHES = 512
+export const MOST_SKETCHES = 512
 
 /** Sums of the shares of rows, which are 1 for most losses. */
 interface ShareSums {
@@ -162,6 +162,11 @@ export class Series {
       squares[i] = square < TOO_LARGE ? square : LARGEST
     }
     return squares
+  }
+
+  /** The sketch that the rows of a slice are counted in. */
+  sketchOf(slice: number): QuantileSketch {
+    return this.sketches[this.sketches.length === 1 ? 0 : slice]
   }
 
   /** Adds sums that somebody else has made of the rows of a slice. */

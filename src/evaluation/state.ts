@@ -2,6 +2,7 @@
  * The state of an evaluation: what is known of the rows that were seen so far. States of parts add up to the state of
  * the whole, bit for bit, whatever the parts are and in whatever order they come.
  */
+import { type KeptRecord, KeptRows } from './kept-rows.ts'
 import { Series, type SeriesOptions, type SeriesRecord, type SeriesRows } from './series.ts'
 
 /** One value of each column that slices are made of. */
@@ -11,6 +12,8 @@ export interface StateOptions {
   readonly series: readonly SeriesOptions[]
   /** Whether sums are kept by bucket, for the bootstrap. */
   readonly hasBuckets: boolean
+  /** Whether rows are kept while they are few, for the bootstrap of rows. */
+  readonly keepsRows?: boolean
 }
 
 /** Rows that were left out, and why. */
@@ -27,6 +30,8 @@ export interface StateRecord {
   readonly buckets: number
   readonly bucketRows?: Float64Array | undefined
   readonly series: readonly SeriesRecord[]
+  /** Undefined if rows are not kept, or not any more. */
+  readonly kept?: KeptRecord | undefined
   readonly bad: readonly BadRows[]
 }
 
@@ -64,6 +69,8 @@ export class State {
   buckets: number = MOST_BUCKETS
   /** Rows of each bucket of each slice, where all of them count alike. */
   bucketRows: Float64Array | undefined
+  /** The rows, while they are few. */
+  kept: KeptRows | undefined
   readonly #places = new Map<string, number>()
   readonly #bad = new Map<string, { count: number; rows: number[] }>()
   #cells = new Int32Array(0)
@@ -72,6 +79,7 @@ export class State {
     this.options = options
     this.series = options.series.map((one) => new Series(one, options.hasBuckets))
     if (options.hasBuckets) this.bucketRows = new Float64Array(0)
+    if (options.keepsRows) this.kept = new KeptRows(options.series.map(({ hasShares }) => hasShares))
   }
 
   /**
@@ -95,6 +103,12 @@ export class State {
     const cells = hasCells ? this.#cellsOf(slices, hashes) : undefined
     for (let i = 0; i < slices.length; i++) if (slices[i] >= 0) this.rows[slices[i]]++
     for (const [place, rows] of series.entries()) this.series[place].add(rows, slices, cells, rowOf)
+    this.keep(slices, series, rowOf)
+  }
+
+  /** Keeps rows that somebody else adds up, as long as there are few. */
+  keep(slices: Int32Array, series: readonly SeriesRows[], rowOf: (i: number) => number): void {
+    if (this.kept?.add(slices, series, rowOf) === false) this.kept = undefined
   }
 
   /** Counts a row that was left out. */
@@ -114,6 +128,8 @@ export class State {
       for (let cell = 0; cell < cellOf.length; cell++)
         this.bucketRows[cellOf[cell]] += other.bucketRows![cell]
     for (const [place, series] of this.series.entries()) series.merge(other.series[place], sliceOf, cellOf)
+    const isKept = other.kept !== undefined && this.kept?.merge(other.kept, sliceOf) === true
+    if (!isKept) this.kept = undefined
     for (const bad of other.bad()) this.#mergeBad(bad)
   }
 
@@ -131,6 +147,7 @@ export class State {
       buckets: this.buckets,
       bucketRows: this.bucketRows?.slice(0, slices * this.buckets),
       series: this.series.map((one) => one.record()),
+      kept: this.kept?.record(),
       bad: this.bad(),
     }
   }
@@ -146,6 +163,7 @@ export class State {
     record.series.forEach((one, place) => {
       made.series[place] = Series.restore(one, options.series[place])
     })
+    made.kept = record.kept && KeptRows.restore(record.kept)
     for (const bad of record.bad) made.#mergeBad(bad)
     return made
   }
@@ -180,10 +198,7 @@ export class State {
     if (buckets >= this.buckets) return
     const before = this.buckets
     const slices = this.series[0]?.sums.cells ?? 0
-    const cellOf = Int32Array.from(
-      { length: slices * before },
-      (_, cell) => Math.floor(cell / before) * buckets + (cell % buckets),
-    )
+    const cellOf = cellsOf(slices, before, (slice) => slice, buckets)
     const folded = new Float64Array(slices * buckets)
     for (let cell = 0; cell < cellOf.length; cell++) folded[cellOf[cell]] += this.bucketRows![cell]
     this.bucketRows = folded
@@ -209,10 +224,7 @@ export class State {
 
   #cellsFrom(sliceOf: Int32Array): Int32Array {
     const { buckets } = this
-    return Int32Array.from(
-      { length: sliceOf.length * buckets },
-      (_, cell) => sliceOf[Math.floor(cell / buckets)] * buckets + (cell % buckets),
-    )
+    return cellsOf(sliceOf.length, buckets, (slice) => sliceOf[slice], buckets)
   }
 
   #mergeBad({ reason, count, rows }: BadRows) {
@@ -223,6 +235,21 @@ export class State {
 }
 
 const EMPTY = new Int32Array(0)
+
+/** Where the buckets of slices go: those of slice `i` to `sliceOf(i)`, which has `buckets` of them. */
+function cellsOf(
+  slices: number,
+  before: number,
+  sliceOf: (slice: number) => number,
+  buckets: number,
+): Int32Array {
+  const cells = new Int32Array(slices * before)
+  for (let slice = 0, cell = 0; slice < slices; slice++) {
+    const first = sliceOf(slice) * buckets
+    for (let bucket = 0; bucket < before; bucket++) cells[cell++] = first + (bucket & (buckets - 1))
+  }
+  return cells
+}
 
 /** The more slices there are, the fewer buckets each has. It depends on nothing else, so it does not matter when. */
 function bucketsFor(slices: number): number {

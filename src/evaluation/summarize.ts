@@ -1,5 +1,12 @@
 /** A state -> the answer. Sums over all slices are the sums of all rows, because all sums are exact. */
-import { type Buckets, bootstrap, CONFIDENCE, fromMoments, type Uncertain } from './intervals.ts'
+import {
+  type Buckets,
+  bootstrap,
+  bootstrapRows,
+  CONFIDENCE,
+  fromMoments,
+  type Uncertain,
+} from './intervals.ts'
 import { fileAndRow } from './places.ts'
 import { QuantileSketch } from './quantile-sketch.ts'
 import type {
@@ -43,7 +50,10 @@ const MOST_BINS = 60
 export function summarize(state: State, question: Question): Evaluation {
   const order = sortedSlices(state.keys)
   const whole = allRowsOf(state)
-  const estimates = question.series.map((_, place) => estimatesOf(state, whole, place, order, question))
+  const ofRows = rowSpreads(state, order, question)
+  const estimates = question.series.map((_, place) =>
+    estimatesOf(state, whole, place, order, question, ofRows?.[place]),
+  )
   const losses: LossReport[] = []
   const comparisons: Comparison[] = []
   question.series.forEach((meaning, place) => {
@@ -139,10 +149,8 @@ function allRowsOf(state: State): State {
   const slices = state.keys.length
   const sliceOf = new Int32Array(slices).fill(slice)
   const { buckets } = state
-  const cellOf = Int32Array.from(
-    { length: state.options.hasBuckets ? slices * buckets : 0 },
-    (_, cell) => cell % buckets,
-  )
+  const cellOf = new Int32Array(state.options.hasBuckets ? slices * buckets : 0)
+  for (let cell = 0; cell < cellOf.length; cell++) cellOf[cell] = cell % buckets
   for (let i = 0; i < slices; i++) whole.rows[slice] += state.rows[i]
   for (let i = 0; i < cellOf.length; i++) whole.bucketRows![cellOf[i]] += state.bucketRows![i]
   for (const [place, series] of whole.series.entries()) series.merge(state.series[place], sliceOf, cellOf)
@@ -156,10 +164,11 @@ function estimatesOf(
   place: number,
   order: readonly number[],
   question: Question,
+  known: (Uncertain | undefined)[] | undefined,
 ): Estimates {
   const parts = [{ of: whole, slice: 0 }, ...order.map((slice) => ({ of: state, slice }))]
   const moments = parts.map(({ of, slice }) => of.series[place].moments(slice, of.rows[slice]))
-  const spreads = spreadsOf(parts, moments, place, question)
+  const spreads = known ?? spreadsOf(parts, moments, place, question)
   const [overall, ...slices] = parts.map(({ of, slice }, i) =>
     estimateOf(of, slice, place, moments[i], spreads[i], question),
   )
@@ -167,6 +176,34 @@ function estimatesOf(
     overall,
     slices: slices.map((slice, i) => ({ key: namedKey(question.by, state.keys[order[i]]), ...slice })),
   }
+}
+
+/**
+ * Of each series, the spreads of all rows and of the slices, by the bootstrap of rows; undefined if there are too many.
+ * The order of the rows does not depend on that in which they came.
+ */
+function rowSpreads(
+  { kept, keys }: State,
+  order: readonly number[],
+  { replicates, seed }: Question,
+): (Uncertain | undefined)[][] | undefined {
+  if (kept === undefined || replicates === 0) return undefined
+  const { places, slices, values, shares } = kept.record()
+  const rank = new Int32Array(keys.length)
+  for (const [at, slice] of order.entries()) rank[slice] = at
+  const sorted = Uint32Array.from(places, (_, i) => i).sort(
+    (a, b) => rank[slices[a]] - rank[slices[b]] || places[a] - places[b],
+  )
+  const ends = new Array<number>(Math.max(1, order.length)).fill(0)
+  for (const slice of slices) ends[rank[slice]]++
+  for (let i = 1; i < ends.length; i++) ends[i] += ends[i - 1]
+  const inOrder = (own: Float64Array) => Float64Array.from(sorted, (i) => own[i])
+  const series = values.map((own, place) => {
+    const ofRows = shares[place]
+    return { values: inOrder(own), shares: ofRows && inOrder(ofRows) }
+  })
+  const spreads = bootstrapRows({ ends, series }, { replicates, seed })
+  return order.length === 0 ? spreads.map(([all]) => [all]) : spreads
 }
 
 interface Part {
@@ -260,7 +297,8 @@ function uncertaintyOf(state: State, { replicates, seed, cluster }: Question): U
     method: 'bootstrap',
     confidence: CONFIDENCE,
     replicates,
-    buckets: state.buckets,
+    resampled: state.kept === undefined ? 'buckets' : 'rows',
+    ...(state.kept === undefined ? { buckets: state.buckets } : {}),
     ...(cluster === undefined ? {} : { cluster }),
     seed,
   }

@@ -118,11 +118,12 @@ function explanation({ uncertainty, losses, by, weight }: Evaluation): string {
 }
 
 /** How intervals are computed, in a sentence. */
-export function uncertaintyText({ method, replicates, buckets, cluster }: Uncertainty): string {
+export function uncertaintyText({ method, replicates, resampled, buckets, cluster }: Uncertainty): string {
   if (method === 'standard error')
     return 'where the mean of many more such rows should lie: mean ± t × standard error, for independent rows'
   const unit = cluster === undefined ? 'rows' : `all rows with the same ${cluster}`
-  return `where the mean of many more such rows should lie: ${replicates} bootstrap replicates of ${unit}, in ${buckets} buckets by hash`
+  const how = resampled === 'rows' ? 'each by itself' : `in ${buckets} buckets by hash`
+  return `where the mean of many more such rows should lie: ${replicates} bootstrap replicates of ${unit}, ${how}`
 }
 
 /** @example titleOf({ loss: 'huber', params: { delta: 2 } }) // 'huber (delta = 2)' */

@@ -3,17 +3,22 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { reportPage } from '../evaluation/report.ts'
-import { count, evaluationTable } from '../evaluation/text-table.ts'
-import { loadCatalog } from '../losses/load-catalog.ts'
+import type { Evaluation } from '../evaluation/result.ts'
+import { evaluationTable } from '../evaluation/text-table.ts'
+import { loadCatalogFor } from '../losses/load-catalog.ts'
 import { Database, type DataFile } from './database.ts'
-import { evaluate, type Progress } from './evaluate.ts'
+import { evaluate } from './evaluate.ts'
+import { EvaluationFailed } from './failure.ts'
 import { findFiles } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
+import { checkOutput, writeOutput } from './output.ts'
+import { ProgressBar, type Screen } from './progress-bar.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
+import { Service } from './service.ts'
 
 export const EVALUATE_USAGE = `lossd evaluate <file>                   prints mean losses of predictions, with their uncertainty
 
-  <file>      Parquet, CSV or JSON lines; or a folder, or a pattern in quotes: 'sales/*.parquet'
+  <file>      Parquet, CSV, JSON lines, Arrow IPC, npz or safetensors; or a folder, or a pattern in quotes: 'sales/*.parquet'
   --loss      default: mse and l1. A name of the catalog, with parameters: huber:delta=2; or a file with a definition (.json) or a formula
               (may be repeated)
   --predictions, --targets   the columns, by default those that are called so (y_hat, y); columns with commas between them, or one with lists, are classes
@@ -26,17 +31,19 @@ export const EVALUATE_USAGE = `lossd evaluate <file>                   prints me
   --worst     how many of the rows with the largest losses are shown
   --on-bad    fail (default) or skip: what becomes of rows with nulls, NaN or labels out of range
   --report    a file for the report as a web page (.html)
-  --out       a file for the numbers (.json or .csv)
+  --out       a file for the numbers (.json, .csv or .parquet)
   --json      prints JSON
-  --threads, --road auto|sql|kernels`
+  --threads, --road auto|sql|kernels
+  --url       a service that evaluates: files of this machine are uploaded, any other path is one of its own.
+              Its key is in LOSSD_API_KEY`
 
 /** What a command has to do with the process. */
-export interface Terminal {
+export interface Terminal extends Screen {
   readonly out: (text: string) => void
-  /** Writes to a person, if there is one. */
-  readonly note: (text: string) => void
-  /** Whether a person reads the notes. */
-  readonly isInteractive: boolean
+  /** Aborted when the person wants no answer any more. */
+  readonly signal?: AbortSignal
+  /** The key for a service. */
+  readonly apiKey?: string | undefined
 }
 
 const text = { type: 'string' } as const
@@ -60,6 +67,7 @@ const OPTIONS = {
   json: { type: 'boolean' },
   threads: text,
   road: text,
+  url: text,
 } as const
 
 /**
@@ -71,22 +79,84 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
   const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
   const [path] = positionals
   if (positionals.length !== 1) throw new TypeError(EVALUATE_USAGE)
-  const files = findFiles(path)
-  const { request, guessed } = await guess(requestOf(values), files[0])
-  const threads =
-    values.threads === undefined ? availableParallelism() : numberOf(values.threads, '--threads')
-  const bar = new ProgressBar(terminal)
-  const answer = await evaluate(request, files, {
-    catalog: await loadCatalog(),
-    threads,
-    onProgress: (progress) => bar.show(progress),
-  })
-  bar.clear()
+  const asked = requestOf(values)
+  if (values.out !== undefined) checkOutput(values.out)
+  const { answer, guessed } =
+    values.url === undefined
+      ? await evaluateHere(path, asked, values.threads, terminal)
+      : await evaluateThere(path, asked, values.url, terminal)
   if (!values.json) tellGuess(guessed, terminal)
   terminal.out(values.json ? JSON.stringify(answer, null, 2) : evaluationTable(answer).trimEnd())
   if (args.length === 1) terminal.out(nextSteps(path))
-  if (values.report !== undefined) writeFileSync(values.report, reportPage(answer))
-  if (values.out !== undefined) writeFileSync(values.out, outputOf(values.out, answer))
+  const { report, out } = values
+  if (report !== undefined) await written(report, () => writeFileSync(report, reportPage(answer)))
+  if (out !== undefined) await written(out, () => writeOutput(out, answer))
+}
+
+/** @throws EvaluationFailed if it cannot be written */
+async function written(path: string, write: () => void | Promise<void>): Promise<void> {
+  try {
+    await write()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    throw new EvaluationFailed('unwritable', `${path} cannot be written: ${message.replace(/^\w+: /, '')}`, {
+      cause: error,
+    })
+  }
+}
+
+interface Answered {
+  readonly answer: Evaluation
+  readonly guessed: Guess['guessed']
+}
+
+async function evaluateHere(
+  path: string,
+  asked: EvaluationRequest,
+  threads: string | undefined,
+  terminal: Terminal,
+): Promise<Answered> {
+  const files = findFiles(path)
+  const { request, guessed } = await guess(asked, files[0])
+  const bar = new ProgressBar(terminal)
+  try {
+    const answer = await evaluate(request, files, {
+      catalog: await loadCatalogFor(request.losses.flatMap((ask) => ('loss' in ask ? [ask.loss] : []))),
+      threads: threads === undefined ? availableParallelism() : numberOf(threads, '--threads'),
+      onProgress: (progress) => bar.show(progress),
+      ...(terminal.signal === undefined ? {} : { signal: terminal.signal }),
+    })
+    return { answer, guessed }
+  } finally {
+    bar.clear()
+  }
+}
+
+/** On a service: files of this machine are uploaded first, any other path is one of the service's own. */
+async function evaluateThere(
+  path: string,
+  asked: EvaluationRequest,
+  url: string,
+  terminal: Terminal,
+): Promise<Answered> {
+  const service = new Service(url, terminal)
+  const files = filesHere(path)
+  if (files === undefined) return { answer: await service.evaluate(asked, { path }), guessed: {} }
+  const { request, guessed } = await guess(asked, files[0])
+  const ids: string[] = []
+  for (const file of files) ids.push(await service.upload(file))
+  return { answer: await service.evaluate(request, { dataset: ids }), guessed }
+}
+
+/** @returns undefined if there are none */
+function filesHere(path: string): DataFile[] | undefined {
+  try {
+    return findFiles(path)
+  } catch (error) {
+    if (error instanceof EvaluationFailed && !existsSync(path)) return undefined
+    throw error
+  }
 }
 
 const nextSteps = (path: string) => `
@@ -94,11 +164,11 @@ Next: lossd evaluate ${path} --loss huber:delta=2 --by <column> --bootstrap 1000
       lossd evaluate --help explains all options`
 
 async function guess(request: EvaluationRequest, file: DataFile): Promise<Guess> {
-  const database = await Database.open()
+  const database = new Database()
   try {
     return guessColumns(request, await database.columns(file))
   } finally {
-    database.close()
+    await database.close()
   }
 }
 
@@ -190,100 +260,4 @@ function numberOf(given: string, option: string): number {
   if (given.trim() === '' || !Number.isInteger(value) || value < 0)
     throw new TypeError(`${option} takes an integer >= 0, got "${given}"`)
   return value
-}
-
-function outputOf(path: string, answer: Parameters<typeof csvOf>[0]): string {
-  if (path.endsWith('.csv')) return csvOf(answer)
-  if (path.endsWith('.json')) return `${JSON.stringify(answer, null, 2)}\n`
-  throw new TypeError(`--out takes a file that ends in .json or .csv, got "${path}"`)
-}
-
-/** One line for each loss and slice. */
-function csvOf({ losses, comparisons, by }: Awaited<ReturnType<typeof evaluate>>): string {
-  const series = [
-    ...losses.map(({ loss, model, overall, slices }) => ({ loss, model, overall, slices })),
-    ...comparisons.map(({ loss, a, b, overall, slices }) => ({
-      loss,
-      model: `${b} - ${a}`,
-      overall,
-      slices,
-    })),
-  ]
-  const head = [
-    'loss',
-    'model',
-    'slice',
-    ...by,
-    'rows',
-    'mean',
-    'standard_error',
-    'low',
-    'high',
-    'min',
-    'max',
-  ]
-  const lines = series.flatMap(({ loss, model = '', overall, slices }) =>
-    [{ ...overall, key: {}, scope: 'all' }, ...slices.map((one) => ({ ...one, scope: 'slice' }))].map(
-      (one) => [
-        loss,
-        model,
-        one.scope,
-        ...by.map((name) => (one.key as Record<string, unknown>)[name] ?? ''),
-        one.rows,
-        one.mean ?? '',
-        one.standard_error ?? '',
-        one.interval?.[0] ?? '',
-        one.interval?.[1] ?? '',
-        one.min ?? '',
-        one.max ?? '',
-      ],
-    ),
-  )
-  return `${[head, ...lines].map((line) => line.map(csvCell).join(',')).join('\n')}\n`
-}
-
-function csvCell(value: unknown): string {
-  const cell = String(value)
-  return /[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell
-}
-
-const CLEAR_LINE = '\r\x1b[K'
-const REDRAW_MS = 100
-
-/** One line that is written over: a bar, rows per second, and the time that is left. */
-class ProgressBar {
-  readonly #terminal: Terminal
-  readonly #started = performance.now()
-  #drawn = 0
-
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal
-  }
-
-  show({ rows, total }: Progress): void {
-    const now = performance.now()
-    if (!this.#terminal.isInteractive || now - this.#drawn < REDRAW_MS) return
-    this.#drawn = now
-    const seconds = (now - this.#started) / 1000
-    const rate = rows / seconds
-    this.#terminal.note(
-      `${CLEAR_LINE}${barOf(rows, total)}${count(Math.round(rate))} rows/s${timeLeft(rows, total, rate)}`,
-    )
-  }
-
-  clear(): void {
-    if (this.#drawn > 0) this.#terminal.note(CLEAR_LINE)
-  }
-}
-
-function barOf(rows: number, total: number | undefined): string {
-  if (total === undefined || total === 0) return `${count(rows)} rows, `
-  const width = 24
-  const share = Math.min(1, rows / total)
-  const bar = '#'.repeat(Math.round(width * share)).padEnd(width, '.')
-  return `[${bar}] ${Math.floor(share * 100)} % of ${count(total)} rows, `
-}
-
-function timeLeft(rows: number, total: number | undefined, rate: number): string {
-  return total === undefined ? '' : `, ${Math.ceil(Math.max(0, total - rows) / rate)} s left`
 }

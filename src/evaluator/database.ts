@@ -1,25 +1,35 @@
 /**
- * DuckDB reads the files. It is loaded when it is first needed, and one thread of it at a time computes, so that equal
- * questions have equal answers, bit for bit.
+ * DuckDB reads the files that we do not read ourselves. It is loaded when it is first needed, and one thread of it at a time
+ * computes, so that equal questions have equal answers, bit for bit.
  *
  * No text of a caller is ever part of a query: paths are parameters, and columns have the names c0, c1 ... by their
  * places.
  */
-import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBType } from '@duckdb/node-api'
+import type * as Api from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBInstance, DuckDBResult } from '@duckdb/node-api'
 import { cut, Problem } from '../errors.ts'
 import { TooManySlices } from '../evaluation/state.ts'
 import { didYouMean } from '../nearest.ts'
 import { EvaluationFailed } from './failure.ts'
-
-export const FORMATS = ['parquet', 'csv', 'json'] as const
-export type Format = (typeof FORMATS)[number]
+import type { FormatDefinition, Table } from './formats/define.ts'
+import { FORMATS, hasPlaces } from './formats/index.ts'
+import { type ParquetFooter, readFooter } from './parquet/footer.ts'
+import { registerTables, tableQuery } from './table-function.ts'
 
 /** A file that is read. */
 export interface DataFile {
   readonly path: string
   /** As the caller knows it. */
   readonly name: string
-  readonly format: Format
+  /** The name of its format. */
+  readonly format: string
+  /** The folder that nothing is opened outside of, if there is one. It has no links in its path. */
+  readonly root?: string | undefined
+}
+
+/** The format of a file that has been found. */
+export function formatOf({ format }: DataFile): FormatDefinition {
+  return FORMATS.get(format)!
 }
 
 export interface Column {
@@ -32,57 +42,62 @@ export interface Column {
 /** What a column can be used as. */
 export type ColumnKind = 'number' | 'boolean' | 'list' | 'text' | 'other'
 
-/** The names of the functions that read, and their options. */
-const READERS: Readonly<Record<Format, string>> = {
-  parquet: 'read_parquet($1, file_row_number = true)',
-  csv: 'read_csv($1)',
-  json: "read_json($1, format = 'newline_delimited')",
-}
+/** Rows of the parts of a file that says nothing of parts. */
+const GROUP_ROWS = 122_880
 
 const MEMORY = '192MB'
 
 export class Database {
-  readonly #instance: DuckDBInstance
-  readonly #connection: DuckDBConnection
-
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
-    this.#instance = instance
-    this.#connection = connection
-  }
-
-  /** @throws EvaluationFailed if DuckDB is not installed */
-  static async open(): Promise<Database> {
-    const { DuckDBInstance } = await load()
-    const instance = await DuckDBInstance.create(':memory:', {
-      threads: '1',
-      memory_limit: MEMORY,
-      temp_directory: '',
-      autoinstall_known_extensions: 'false',
-      autoload_known_extensions: 'false',
-      allow_community_extensions: 'false',
-    })
-    return new Database(instance, await instance.connect())
-  }
+  /** Opened when it is first asked something. */
+  #opened: Promise<Opened> | undefined
+  /** By path: files do not change while they are evaluated. */
+  readonly #footers = new Map<string, ParquetFooter | undefined>()
+  /** Files that neither DuckDB nor the reader of Parquet knows, by their paths. */
+  readonly #tables = new Map<string, Promise<Table>>()
+  readonly #read = new Map<string, Table>()
+  /** The folder that DuckDB may read; undefined before the first file. */
+  #root: Promise<string | undefined> | undefined
 
   /** @example await database.version() // 'v1.5.6' */
   async version(): Promise<string> {
-    const reader = await this.#connection.runAndReadAll('SELECT version()')
+    const { connection } = await this.#open()
+    const reader = await connection.runAndReadAll('SELECT version()')
     return String(reader.getRows()[0][0])
+  }
+
+  /** What a Parquet file says about itself, if it can be read without DuckDB. */
+  footer({ path, format, root }: DataFile): ParquetFooter | undefined {
+    if (format !== 'parquet') return undefined
+    if (!this.#footers.has(path)) this.#footers.set(path, readFooter(path, root))
+    return this.#footers.get(path)
   }
 
   /** The columns of a file. */
   async columns(file: DataFile): Promise<Column[]> {
-    const result = await this.#run(file, `SELECT * FROM ${READERS[file.format]} LIMIT 0`)
+    const format = formatOf(file)
+    if ('open' in format.reader) return (await this.#table(file)).columns.map(toColumn)
+    const known = this.footer(file)?.columns
+    if (known?.every(({ type }) => type !== undefined))
+      return known.map(({ name, type = '' }) => ({ name, kind: kindOf(type), type }))
+    const result = await this.#run(file, `SELECT * FROM ${format.reader.sql} LIMIT 0`)
     const names = result.columnNames()
     const all = names.map((name, i) => {
       const type = result.columnType(i)
-      return { name, kind: kindOf(type), type: String(type) }
+      return { name, kind: kindOf(String(type)), type: String(type) }
     })
-    return file.format === 'parquet' ? all.slice(0, -1) : all
+    return hasPlaces(format) ? all.slice(0, -1) : all
   }
 
-  /** Rows of each part of a Parquet file that is compressed as a whole. */
+  /** Rows of each part of a file where reading may begin. */
   async rowGroups(file: DataFile): Promise<number[]> {
+    if ('open' in formatOf(file).reader) {
+      const { rows } = await this.#table(file)
+      return Array.from({ length: Math.ceil(rows / GROUP_ROWS) }, (_, group) =>
+        Math.min(GROUP_ROWS, rows - group * GROUP_ROWS),
+      )
+    }
+    const known = this.footer(file)
+    if (known !== undefined) return known.groups.map(({ rows }) => rows)
     const query =
       'SELECT any_value(row_group_num_rows)::DOUBLE FROM parquet_metadata($1) GROUP BY row_group_id ORDER BY row_group_id'
     const result = await this.#run(file, query)
@@ -104,19 +119,58 @@ export class Database {
     return this.#run(file, fromFile(file, columns, query, range))
   }
 
-  /** Ends the query that is running. */
-  interrupt(): void {
-    this.#connection.interrupt()
+  /** Must not be called while it works. */
+  async close(): Promise<void> {
+    const opened = await this.#opened?.catch(() => undefined)
+    opened?.connection.closeSync()
+    opened?.instance.closeSync()
+    for (const table of this.#read.values()) table.close()
   }
 
-  close(): void {
-    this.#connection.closeSync()
-    this.#instance.closeSync()
+  #open(): Promise<Opened> {
+    this.#opened ??= open()
+    return this.#opened
+  }
+
+  /** A file that DuckDB does not read itself. It stays open until the database is closed. */
+  #table(file: DataFile): Promise<Table> {
+    const known = this.#tables.get(file.path)
+    if (known !== undefined) return known
+    const opened = this.#openTable(file)
+    this.#tables.set(file.path, opened)
+    return opened
+  }
+
+  async #openTable(file: DataFile): Promise<Table> {
+    const { reader, title } = formatOf(file)
+    if (!('open' in reader)) throw new Error(`DuckDB reads ${title} itself`)
+    try {
+      const table = await reader.open({ path: file.path, root: file.root })
+      this.#read.set(file.path, table)
+      return table
+    } catch (error) {
+      throw unreadable(file, error)
+    }
+  }
+
+  /** From then on, DuckDB opens nothing outside of the folder, whatever a path or a link says. */
+  async #prepare(root: string | undefined): Promise<string | undefined> {
+    const { api, connection } = await this.#open()
+    registerTables(api, connection, { tableAt: (path) => this.#read.get(path)!, hasPlaces: true })
+    if (root === undefined) return undefined
+    await connection.run('SET allowed_directories = [$1]', [root])
+    await connection.run('SET enable_external_access = false')
+    await connection.run('SET lock_configuration = true')
+    return root
   }
 
   async #run(file: DataFile, query: string): Promise<DuckDBResult> {
+    this.#root ??= this.#prepare(file.root)
+    if ((await this.#root) !== file.root) throw new Error('one database reads files of one folder')
+    if ('open' in formatOf(file).reader) await this.#table(file)
     try {
-      return await this.#connection.stream(query, [file.path])
+      const { connection } = await this.#open()
+      return await connection.stream(query, [file.path])
     } catch (error) {
       throw unreadable(file, error)
     }
@@ -125,15 +179,18 @@ export class Database {
 
 /** The query, of a table called `file` whose columns have names of ours. */
 function fromFile(
-  { format }: DataFile,
+  file: DataFile,
   columns: readonly Column[],
   query: string,
   range: readonly [number, number] | undefined,
 ): string {
+  const format = formatOf(file)
   const names = columns.map((_, place) => `c${place}`)
-  const own = format === 'parquet' ? [...names, 'place'] : names
-  const where = range === undefined ? '' : ` WHERE place >= ${range[0]} AND place < ${range[1]}`
-  return `WITH file AS (SELECT * FROM ${READERS[format]} AS own(${own.join(', ')})${where})${query}`
+  const own = hasPlaces(format) ? [...names, 'place'] : names
+  const isTable = 'open' in format.reader
+  const source = 'open' in format.reader ? tableQuery(range) : format.reader.sql
+  const where = range === undefined || isTable ? '' : ` WHERE place >= ${range[0]} AND place < ${range[1]}`
+  return `WITH file AS (SELECT * FROM ${source} AS own(${own.join(', ')})${where})${query}`
 }
 
 /** A failure of DuckDB, in one line that names the file. */
@@ -161,8 +218,12 @@ export function placeOfColumn(file: DataFile, columns: readonly Column[], name: 
 const NUMBERS = /^(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(.*\))$/
 const TEXTS = /^(VARCHAR|DATE|TIME|TIMESTAMP.*|UUID|ENUM\(.*\))/
 
-function kindOf(type: DuckDBType): ColumnKind {
-  const text = String(type)
+function toColumn({ name, type }: Table['columns'][number]): Column {
+  const types = { number: 'DOUBLE', boolean: 'BOOLEAN', text: 'VARCHAR', list: 'DOUBLE[]' }
+  return { name, kind: type.kind, type: type.kind === 'other' ? type.type : types[type.kind] }
+}
+
+function kindOf(text: string): ColumnKind {
   const element = /^(.*)\[\d*\]$/.exec(text)?.[1]
   if (element !== undefined) return NUMBERS.test(element) ? 'list' : 'other'
   if (NUMBERS.test(text)) return 'number'
@@ -170,9 +231,29 @@ function kindOf(type: DuckDBType): ColumnKind {
   return TEXTS.test(text) ? 'text' : 'other'
 }
 
-async function load(): Promise<typeof import('@duckdb/node-api')> {
+interface Opened {
+  readonly api: typeof Api
+  readonly instance: DuckDBInstance
+  readonly connection: DuckDBConnection
+}
+
+/** @throws EvaluationFailed if DuckDB is not installed */
+async function open(): Promise<Opened> {
+  const api = await load()
+  const instance = await api.DuckDBInstance.create(':memory:', {
+    threads: '1',
+    memory_limit: MEMORY,
+    temp_directory: '',
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    allow_community_extensions: 'false',
+  })
+  return { api, instance, connection: await instance.connect() }
+}
+
+async function load(): Promise<typeof Api> {
   try {
-    return await import('@duckdb/node-api')
+    return (await import('@duckdb/node-api')) as typeof Api
   } catch (cause) {
     throw new EvaluationFailed('unreadable-data', 'evaluations need the package @duckdb/node-api', { cause })
   }

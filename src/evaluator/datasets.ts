@@ -7,7 +7,7 @@ import { join, relative, sep } from 'node:path'
 import { cut, problemAt } from '../errors.ts'
 import type { DataFile } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
-import { findFiles } from './files.ts'
+import { findFiles, isHidden } from './files.ts'
 
 const POINTER = '/source/path'
 const MOST_LENGTH = 1024
@@ -27,7 +27,7 @@ export function findDatasets(folder: string, path: string): DataFile[] {
   checkFixedPart(root, path)
   const files = found(() => findFiles(join(root, path)), root)
   for (const file of files) checkNoLinks(root, file.path)
-  return files.map((file) => ({ ...file, name: relative(root, file.path).replaceAll(sep, '/') }))
+  return files.map((file) => ({ ...file, root, name: relative(root, file.path).replaceAll(sep, '/') }))
 }
 
 /** The namespace that a path belongs to: its first folder. Files that are in no folder belong to none. */
@@ -59,7 +59,7 @@ function checkNoLinks(root: string, path: string) {
   let at = root
   for (const part of relative(root, path).split(sep)) {
     at = join(at, part)
-    const stats = lstatSync(at, { throwIfNoEntry: false })
+    const stats = isHidden(part) ? undefined : lstatSync(at, { throwIfNoEntry: false })
     if (stats === undefined || stats.isSymbolicLink() || !(stats.isFile() || stats.isDirectory()))
       throw nothingThere(relative(root, path))
   }

@@ -4,22 +4,25 @@
  */
 
 import type { Engine } from '../engines/contract.ts'
-import { Problem } from '../errors.ts'
+import { cut, Problem } from '../errors.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { State, type StateRecord } from '../evaluation/state.ts'
 import { summarize } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
-import { type Column, Database, type DataFile, placeOfColumn } from './database.ts'
+import { type Column, Database, type DataFile, formatOf, placeOfColumn } from './database.ts'
 import { openKernels } from './engine.ts'
-import { evaluateWithKernels, type Part } from './kernel-road.ts'
+import { EvaluationFailed } from './failure.ts'
+import { hasPlaces } from './formats/index.ts'
+import { KernelRun, type Part } from './kernel-road.ts'
+import { isReadHere } from './parquet/source.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
 import { evaluateInSql, type SqlRoad, sqlRoadOf } from './sql-road.ts'
 import { evaluateOnThreads, type Work } from './threads.ts'
 import { readWorst } from './worst.ts'
 
-/** Rows of a part: a few tenths of a second. */
-const PART_ROWS = 4_000_000
+/** Rows of a part: about a tenth of a second. */
+const PART_ROWS = 2_000_000
 /** Below this, starting threads takes longer than they save. */
 const ALONE_ROWS = 2_000_000
 
@@ -48,23 +51,29 @@ export interface EvaluateOptions {
   readonly aloneRows?: number
   /** What is known already. */
   readonly resume?: Checkpoint | undefined
-  /** Called after each part. */
+  /** Called after each part for which a checkpoint was due. */
   readonly onCheckpoint?: (checkpoint: () => Checkpoint) => void
+  /** Default: a checkpoint is due after each part. */
+  readonly isCheckpointDue?: () => boolean
   readonly signal?: AbortSignal
 }
 
-/** How one part is evaluated, in this thread or another. */
+/** Evaluates one part after the other, in this thread or another. */
 export class PartEvaluator {
   readonly plan: Plan
   readonly road: SqlRoad | undefined
   readonly #database: Database
   readonly #engine: Engine
+  readonly #run: KernelRun
+  /** Of the parts that SQL was enough for. */
+  #inSql: State | undefined
 
   private constructor(plan: Plan, road: SqlRoad | undefined, database: Database, engine: Engine) {
     this.plan = plan
     this.road = road
     this.#database = database
     this.#engine = engine
+    this.#run = new KernelRun(plan, database, engine)
   }
 
   static async open(
@@ -75,7 +84,8 @@ export class PartEvaluator {
     road: Road,
   ): Promise<PartEvaluator> {
     const plan = await planOf(request, catalog, await layoutOf(file, database))
-    const sql = chosenRoad(plan, road)
+    const footer = database.footer(file)
+    const sql = chosenRoad(plan, road, footer !== undefined && isReadHere(plan, footer))
     const engine = await openKernels()
     return new PartEvaluator(sql === undefined ? plan : withoutSketches(plan), sql, database, engine)
   }
@@ -86,15 +96,21 @@ export class PartEvaluator {
   }
 
   /** @param onRows is told how many more rows were read */
-  async evaluate(part: Part, onRows?: (rows: number) => void): Promise<State> {
-    if (this.road !== undefined) {
-      const state = await evaluateInSql(this.plan, this.road, part, this.#database)
-      if (state !== undefined) {
-        onRows?.(part.range === undefined ? 0 : part.range[1] - part.range[0])
-        return state
-      }
-    }
-    return evaluateWithKernels(this.plan, part, this.#database, this.#engine, onRows)
+  async add(part: Part, onRows: (rows: number) => void): Promise<void> {
+    const state =
+      this.road === undefined ? undefined : await evaluateInSql(this.plan, this.road, part, this.#database)
+    if (state === undefined) return this.#run.add(part, onRows)
+    if (this.#inSql === undefined) this.#inSql = state
+    else this.#inSql.merge(state)
+    onRows(rowsIn(part))
+  }
+
+  /** The state of the parts that were added since it was taken. */
+  take(): State {
+    const state = this.#run.take()
+    if (this.#inSql !== undefined) state.merge(this.#inSql)
+    this.#inSql = undefined
+    return state
   }
 }
 
@@ -103,9 +119,12 @@ function roadFor({ road = 'auto' }: EvaluationRequest, rows: number | undefined)
   return road === 'auto' && (rows === undefined || rows < FEW_ROWS) ? 'kernels' : road
 }
 
-/** @throws Problem if the road is asked for, and does not lead there */
-function chosenRoad(plan: Plan, road: Road): SqlRoad | undefined {
-  if (road === 'kernels') return undefined
+/**
+ * @param isReadHere whether kernels get their numbers without DuckDB: then they are faster, and tell more
+ * @throws Problem if the road is asked for, and does not lead there
+ */
+function chosenRoad(plan: Plan, road: Road, isReadHere: boolean): SqlRoad | undefined {
+  if (road === 'kernels' || (road === 'auto' && isReadHere)) return undefined
   const sql = sqlRoadOf(plan)
   if (road === 'auto') return sql?.isFaster ? sql : undefined
   if (sql !== undefined) return sql
@@ -125,11 +144,11 @@ export async function evaluate(
   files: readonly DataFile[],
   options: EvaluateOptions,
 ): Promise<Evaluation> {
-  const database = await Database.open()
+  const database = new Database()
   try {
     return await evaluateWith(database, request, files, options)
   } finally {
-    database.close()
+    await database.close()
   }
 }
 
@@ -142,7 +161,12 @@ async function evaluateWith(
   const { catalog, resume, threads, onProgress, onCheckpoint, signal } = options
   const { parts, rows: total } = await partsOf(files, database)
   const asked = resume?.road ?? roadFor(request, total)
-  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked)
+  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked).catch(
+    async (error: unknown) => {
+      // A CSV that is only a header has texts in all columns, but that is not what is wrong with it.
+      throw (await isEmpty(files[0], database)) ? withoutRows(files) : error
+    },
+  )
   const { plan } = evaluator
   const state = resume === undefined ? new State(plan.state) : State.restore(resume.state, plan.state)
   const done = new Set(resume?.done ?? [])
@@ -154,44 +178,83 @@ async function evaluateWith(
     read += rows
     onProgress?.({ rows: read, total })
   }
-  const finish = (place: number, part: State) => {
+  const finish = (places: readonly number[], more: State) => {
     signal?.throwIfAborted()
-    state.merge(part)
-    done.add(place)
+    state.merge(more)
+    for (const place of places) done.add(place)
     onCheckpoint?.(() => ({ done: [...done], state: state.record(), road }))
   }
+  const isDue = options.isCheckpointDue ?? (() => onCheckpoint !== undefined)
   const isFew = total !== undefined && total < (options.aloneRows ?? ALONE_ROWS)
   const count = isFew ? 1 : Math.min(threads, open.length)
   if (count > 1 && road === 'kernels') {
     const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
-    await evaluateOnThreads(work, open, count, plan.state, { onRows, finish, signal })
-  } else await evaluateHere(evaluator, parts, open, count, { onRows, finish })
+    const listener = { onRows, finish, isDue, signal }
+    await allOrNone(open, [
+      evaluateOnThreads(work, open, count - 1, plan.state, listener),
+      evaluateHere(evaluator, parts, open, 1, listener),
+    ])
+  } else await evaluateHere(evaluator, parts, open, count, { onRows, finish, isDue })
+  if (state.rows.every((rows) => rows === 0) && state.bad().length === 0) throw withoutRows(files)
   return answerOf(evaluator, database, files, state)
+}
+
+function withoutRows(files: readonly DataFile[]): EvaluationFailed {
+  return new EvaluationFailed(
+    'unreadable-data',
+    `${cut(files.map(({ name }) => name).join(', '))}: there are no rows`,
+  )
+}
+
+async function isEmpty(file: DataFile, database: Database): Promise<boolean> {
+  const columns = await database.columns(file)
+  const result = await database.stream(file, columns, ' SELECT 1 FROM file LIMIT 1')
+  return (await result.getRows()).length === 0
 }
 
 interface Listener {
   readonly onRows: (rows: number) => void
-  readonly finish: (place: number, part: State) => void
+  /** Takes the state of the parts at these places. */
+  readonly finish: (places: readonly number[], state: State) => void
+  /** Whether it should be handed over now. */
+  readonly isDue: () => boolean
+}
+
+/** Waits for all, which stop as soon as one fails. */
+async function allOrNone(open: number[], all: readonly Promise<void>[]) {
+  const stopping = all.map((one) =>
+    one.catch((error: unknown) => {
+      open.length = 0
+      throw error
+    }),
+  )
+  for (const end of await Promise.allSettled(stopping)) if (end.status === 'rejected') throw end.reason
 }
 
 /** In this thread, where DuckDB has as many of its own as there are databases. */
 async function evaluateHere(
   evaluator: PartEvaluator,
   parts: readonly Part[],
-  places: readonly number[],
+  open: number[],
   count: number,
-  { onRows, finish }: Listener,
+  { onRows, finish, isDue }: Listener,
 ) {
-  const more = await Promise.all(Array.from({ length: Math.max(0, count - 1) }, () => Database.open()))
-  const open = [...places]
+  const more = Array.from({ length: Math.max(0, count - 1) }, () => new Database())
   const work = async (own: PartEvaluator) => {
-    for (let place = open.shift(); place !== undefined; place = open.shift())
-      finish(place, await own.evaluate(parts[place], onRows))
+    const added: number[] = []
+    for (let place = open.shift(); place !== undefined; place = open.shift()) {
+      await own.add(parts[place], onRows)
+      added.push(place)
+      if (isDue()) finish(added.splice(0), own.take())
+    }
+    if (added.length > 0) finish(added, own.take())
   }
   const all = [evaluator, ...more.map((database) => evaluator.with(database))]
-  const ended = await Promise.allSettled(all.map(work))
-  for (const database of more) database.close()
-  for (const end of ended) if (end.status === 'rejected') throw end.reason
+  try {
+    await allOrNone(open, all.map(work))
+  } finally {
+    for (const database of more) await database.close()
+  }
 }
 
 /** The losses of the catalog by their own names, so that a thread need not load the others. */
@@ -252,7 +315,7 @@ async function widthOf(
   throw new Problem('invalid-value', `${file.name}: the lists in "${name}" are empty`)
 }
 
-/** Parts begin with a row group of Parquet. Other files are read as a whole. */
+/** Parts begin where reading may begin, as with a row group of Parquet. Texts are read as a whole. */
 async function partsOf(
   files: readonly DataFile[],
   database: Database,
@@ -260,7 +323,7 @@ async function partsOf(
   const parts: Part[] = []
   let rows: number | undefined = 0
   for (const [index, file] of files.entries()) {
-    if (file.format !== 'parquet') {
+    if (!hasPlaces(formatOf(file))) {
       parts.push({ file, index, range: undefined })
       rows = undefined
       continue

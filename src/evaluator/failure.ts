@@ -3,7 +3,7 @@
 import { Problem } from '../errors.ts'
 
 /** `bad-rows`: some rows have no loss, and were not to be left out. */
-export type FailureReason = 'unreadable-data' | 'bad-rows' | 'too-many-slices'
+export type FailureReason = 'unreadable-data' | 'bad-rows' | 'too-many-slices' | 'unwritable' | 'service'
 
 export class EvaluationFailed extends Error {
   override readonly name = 'EvaluationFailed'

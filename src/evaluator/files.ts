@@ -1,18 +1,10 @@
 /** Paths and globs -> the files that are read. */
 import { readdirSync, statSync } from 'node:fs'
-import { extname, join } from 'node:path'
+import { join } from 'node:path'
 import { cut } from '../errors.ts'
-import type { DataFile, Format } from './database.ts'
+import type { DataFile } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
-
-const EXTENSIONS: Readonly<Record<string, Format>> = {
-  '.parquet': 'parquet',
-  '.pq': 'parquet',
-  '.csv': 'csv',
-  '.tsv': 'csv',
-  '.jsonl': 'json',
-  '.ndjson': 'json',
-}
+import { EXTENSIONS, formatOfFile } from './formats/index.ts'
 
 /** What DuckDB would take for a pattern of its own. */
 const PATTERN = /[*?[\]{}]/
@@ -29,18 +21,24 @@ export function findFiles(path: string): DataFile[] {
   return found.sort().map(fileOf)
 }
 
-const KNOWN = `known are ${Object.keys(EXTENSIONS).join(', ')}`
+const KNOWN = `known are ${EXTENSIONS.join(', ')}`
 
 function within(path: string): string[] {
   const stats = statSync(path, { throwIfNoEntry: false })
   if (stats === undefined)
     throw new EvaluationFailed('unreadable-data', `${cut(path)}: there is no such file`)
   if (!stats.isDirectory()) return [path]
-  return filesBelow(path).filter((file) => formatOf(file) !== undefined)
+  return filesBelow(path).filter((file) => formatOfFile(file) !== undefined)
+}
+
+/** What programs keep beside the data: checkpoints of notebooks, uploads of this service. */
+export function isHidden(name: string): boolean {
+  return name.startsWith('.')
 }
 
 function filesBelow(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    if (isHidden(entry.name)) return []
     const path = join(folder, entry.name)
     if (entry.isDirectory()) return filesBelow(path)
     return entry.isFile() ? [path] : []
@@ -55,7 +53,7 @@ function matches(pattern: string): string[] {
   if (!stats?.isDirectory())
     throw new EvaluationFailed('unreadable-data', `${cut(root)}: there is no such folder`)
   const wanted = expressionOf(pattern)
-  return filesBelow(root).filter((file) => wanted.test(file) && formatOf(file) !== undefined)
+  return filesBelow(root).filter((file) => wanted.test(file) && formatOfFile(file) !== undefined)
 }
 
 function expressionOf(pattern: string): RegExp {
@@ -69,7 +67,7 @@ function expressionOf(pattern: string): RegExp {
 }
 
 function fileOf(path: string): DataFile {
-  const format = formatOf(path)
+  const format = formatOfFile(path)
   if (format === undefined)
     throw new EvaluationFailed('unreadable-data', `${cut(path)}: this kind of file cannot be read; ${KNOWN}`)
   if (PATTERN.test(path))
@@ -77,9 +75,5 @@ function fileOf(path: string): DataFile {
       'unreadable-data',
       `${cut(path)}: a name of a file must not contain ${'*?[]{}'}`,
     )
-  return { path, name: path, format }
-}
-
-function formatOf(path: string): Format | undefined {
-  return EXTENSIONS[extname(path).toLowerCase()]
+  return { path, name: path, format: format.name }
 }

@@ -8,7 +8,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { deflateSync, inflateSync } from 'node:zlib'
 import { loadCatalog } from '../losses/load-catalog.ts'
 import type { DataFile } from './database.ts'
-import { type Checkpoint, evaluate, type Progress } from './evaluate.ts'
+import { type Checkpoint, type EvaluateOptions, evaluate, type Progress } from './evaluate.ts'
 import { failureOf, type ThreadFailure } from './failure.ts'
 import type { EvaluationRequest } from './request.ts'
 
@@ -58,7 +58,7 @@ try {
     signal: stopping.signal,
     resume: known(checkpoint),
     onProgress: atMostEvery(REPORT_MS, (progress: Progress) => tell({ progress })),
-    onCheckpoint: offering(checkpointMs),
+    ...offering(checkpointMs),
   })
   tell({ result: JSON.stringify(answer), rows: answer.rows })
 } catch (error) {
@@ -77,15 +77,17 @@ function atMostEvery<T>(ms: number, run: (value: T) => void): (value: T) => void
 }
 
 /** Packs a checkpoint now and then; the longer that takes, the more rarely. */
-function offering(ms: number): (make: () => Checkpoint) => void {
+function offering(ms: number): Pick<EvaluateOptions, 'onCheckpoint' | 'isCheckpointDue'> {
   let next = performance.now() + ms
-  return (make) => {
+  const isCheckpointDue = () => performance.now() >= next
+  const onCheckpoint = (make: () => Checkpoint) => {
+    if (!isCheckpointDue()) return
     const started = performance.now()
-    if (started < next) return
     tell({ checkpoint: packed({ identity, checkpoint: make() }) })
     const ended = performance.now()
     next = ended + Math.max(ms, (ended - started) / SHARE)
   }
+  return { onCheckpoint, isCheckpointDue }
 }
 
 function packed(kept: Kept): string {

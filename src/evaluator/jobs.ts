@@ -14,10 +14,14 @@ import type { Progress } from './evaluate.ts'
 import { EvaluationFailed, errorOf } from './failure.ts'
 import type { ThreadMessage, ThreadTask } from './job-thread.ts'
 import type { EvaluationRequest } from './request.ts'
+import { type Uploads, unknownDataset } from './uploads.ts'
+
+/** Files below the folder of the datasets, or datasets that the owner of the job has uploaded. */
+export type JobSource = { readonly path: string } | { readonly dataset: string | readonly string[] }
 
 /** What a job is asked to do. */
 export interface JobRequest extends EvaluationRequest {
-  readonly source: { readonly path: string }
+  readonly source: JobSource
 }
 
 /** Why a job failed. */
@@ -33,6 +37,8 @@ export interface JobsOptions {
   readonly folder: string
   readonly threads: number
   readonly log: { error(details: object, message: string): void }
+  /** What callers have uploaded. */
+  readonly uploads?: Uploads | undefined
   /** How long nobody else takes a job whose worker is not heard of, in ms. Default: 10 s. */
   readonly leaseMs?: number
   /** How often checkpoints are made at most, in ms. Default: 3 s. */
@@ -77,6 +83,15 @@ export class Jobs {
     })
     this.#wake()
     return added
+  }
+
+  /** @throws Problem if there are no such files */
+  async filesOf(source: JobSource, owner: string | null): Promise<DataFile[]> {
+    if ('path' in source) return findDatasets(this.#options.folder, source.path)
+    const ids = [source.dataset].flat()
+    const { uploads } = this.#options
+    if (uploads === undefined) throw unknownDataset(ids[0])
+    return Promise.all(ids.map((id) => uploads.fileOf(owner, id)))
   }
 
   find(id: string): Promise<StoredJob | undefined> {
@@ -161,9 +176,9 @@ export class Jobs {
 
   /** On a thread of its own. */
   async #evaluate(job: ClaimedJob, reporter: Reporter, signal: AbortSignal): Promise<Done> {
-    const { folder, threads, checkpointMs = CHECKPOINT_MS } = this.#options
+    const { threads, checkpointMs = CHECKPOINT_MS } = this.#options
     const request = JSON.parse(job.request) as JobRequest
-    const files = findDatasets(folder, request.source.path)
+    const files = await this.filesOf(request.source, job.owner)
     const identity = identityOf(files)
     const { checkpoint } = job
     const task: ThreadTask = { request, files, identity, checkpoint, threads, checkpointMs }
@@ -268,7 +283,10 @@ function jobFailureOf(error: unknown): JobFailure {
 /** Files that have changed are other files: then everything begins anew. */
 function identityOf(files: readonly DataFile[]): string {
   const all = files.map(({ name, path }) => {
-    const { size, mtimeMs } = statSync(path)
+    const stats = statSync(path, { throwIfNoEntry: false })
+    if (stats === undefined)
+      throw new EvaluationFailed('unreadable-data', `${name}: there is no such file any more`)
+    const { size, mtimeMs } = stats
     return [name, size, mtimeMs]
   })
   return JSON.stringify(all)

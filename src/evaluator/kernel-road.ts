@@ -1,15 +1,15 @@
 /**
- * Evaluation by compiled kernels: DuckDB streams the columns in chunks, they are put together to blocks, and each loss is
- * computed for a block at a time, in float64.
+ * Evaluation by compiled kernels: columns are read into blocks of rows, by a reader of our own where it knows how to, by
+ * DuckDB otherwise. Each loss is computed for a block at a time, in float64, and added up in WebAssembly.
  */
-import type { DuckDBDataChunk } from '@duckdb/node-api'
+import type { DuckDBDataChunk, DuckDBResult } from '@duckdb/node-api'
 import type { Job } from '../batching/job.ts'
 import type { BatchResult, Engine } from '../engines/contract.ts'
 import { Problem } from '../errors.ts'
+import { BlockSums } from '../evaluation/block-sums.ts'
 import { placeOf } from '../evaluation/places.ts'
-import { hashRows } from '../evaluation/random.ts'
 import type { SeriesRows } from '../evaluation/series.ts'
-import { State } from '../evaluation/state.ts'
+import { State, TooManySlices } from '../evaluation/state.ts'
 import type { Kind } from '../losses/define.ts'
 import { checkRequest } from '../schemas/check.ts'
 import type { InputRule } from '../schemas/inputs.ts'
@@ -17,7 +17,9 @@ import { copyLists, copyNumbers } from './columns.ts'
 import { type Column, type Database, type DataFile, placeOfColumn, unreadable } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
 import { clusterHashes, SliceFinder } from './keys.ts'
+import { parquetSource } from './parquet/source.ts'
 import { decodedOf, type InputPlan, type LossPlan, ownParams, type Plan, plans } from './plan.ts'
+import type { BlockArrays, RowSource } from './rows.ts'
 
 /** Rows of a block: 128 KiB for a column of numbers, so that a few of them stay in the processor's cache. */
 const BLOCK = 16_384
@@ -31,40 +33,124 @@ export interface Part {
   readonly range: readonly [number, number] | undefined
 }
 
-/**
- * The state of the rows of a part.
- *
- * @param onRows is told how many rows were read
- * @throws EvaluationFailed
- */
-export async function evaluateWithKernels(
-  plan: Plan,
-  part: Part,
-  database: Database,
-  engine: Engine,
-  onRows: (rows: number) => void = () => {},
-): Promise<State> {
-  const columns = await database.columns(part.file)
-  const state = new State(plan.state)
-  const block = new Block(plan, part, state, engine)
-  let next: Promise<DuckDBDataChunk | null> | undefined
-  try {
-    const result = await database.stream(part.file, columns, queryOf(plan, part.file, columns), part.range)
-    next = result.fetchChunk()
-    for (let chunk = await next; chunk !== null && chunk.rowCount > 0; chunk = await next) {
-      // DuckDB reads the next chunk meanwhile.
-      next = result.fetchChunk()
-      await block.add(chunk)
-      onRows(chunk.rowCount)
-    }
-  } catch (error) {
-    // The database must not be closed while it reads.
-    await next?.catch(() => {})
-    throw unreadable(part.file, error)
+/** How often others get their turn while a file is read without waiting, in ms. */
+const TURN_MS = 20
+
+/** Adds up the rows of parts, one part after the other. */
+export class KernelRun {
+  readonly #plan: Plan
+  readonly #database: Database
+  /** Parts that are added up, and their rows. */
+  #added: { readonly part: Part; readonly rows: number }[] = []
+  #state: State
+  #block: Block
+
+  constructor(plan: Plan, database: Database, engine: Engine) {
+    this.#plan = plan
+    this.#database = database
+    this.#state = new State(plan.state)
+    this.#block = new Block(plan, this.#state, engine)
   }
-  await block.flush()
-  return state
+
+  /**
+   * @param onRows is told how many rows were read; fewer than none if they are read once more
+   * @throws EvaluationFailed
+   */
+  async add(part: Part, onRows: (rows: number) => void): Promise<void> {
+    let rows = 0
+    const count = (more: number) => {
+      rows += more
+      onRows(more)
+    }
+    try {
+      if (!(await this.#addParquet(part, count))) await this.#addFromDatabase(part, count)
+    } catch (error) {
+      if (!(error instanceof UnreadableRows)) throw unreadable(part.file, error)
+      count(-rows)
+      // Some of its rows are in the sums already.
+      await this.#begin(onRows)
+      await this.#addFromDatabase(part, count)
+    }
+    this.#added.push({ part, rows })
+  }
+
+  /** The state of the parts that were added; others begin from nothing. */
+  take(): State {
+    this.#block.end()
+    const state = this.#state
+    this.#added = []
+    this.#reset()
+    return state
+  }
+
+  /** Adds the parts that are known to be readable once more, without the one that is not. */
+  async #begin(onRows: (rows: number) => void) {
+    const before = this.#added
+    this.take()
+    for (const { part, rows } of before) {
+      onRows(-rows)
+      await this.add(part, onRows)
+    }
+  }
+
+  #reset() {
+    this.#state = new State(this.#plan.state)
+    this.#block.begin(this.#state)
+  }
+
+  /** @returns false if this is left to DuckDB, which reads more kinds of files, and says what is wrong with them */
+  async #addParquet({ file, range, index }: Part, onRows: (rows: number) => void): Promise<boolean> {
+    const footer = this.#database.footer(file)
+    if (footer === undefined || range === undefined) return false
+    const source = parquetSource(
+      this.#plan,
+      { path: file.path, root: file.root, footer, range },
+      this.#state,
+      BLOCK,
+    )
+    if (source === undefined) return false
+    try {
+      await this.#addRows({ file, range, index }, source, onRows)
+    } finally {
+      source.close()
+    }
+    return true
+  }
+
+  async #addFromDatabase(part: Part, onRows: (rows: number) => void) {
+    try {
+      const columns = await this.#database.columns(part.file)
+      const query = queryOf(this.#plan, part.file, columns)
+      const result = await this.#database.stream(part.file, columns, query, part.range)
+      const source = new DatabaseSource(this.#plan, this.#state, result)
+      try {
+        await this.#addRows(part, source, onRows)
+      } finally {
+        await source.close()
+      }
+    } catch (error) {
+      throw unreadable(part.file, error instanceof UnreadableRows ? error.cause : error)
+    }
+  }
+
+  async #addRows(part: Part, source: RowSource, onRows: (rows: number) => void) {
+    const block = this.#block
+    block.enter(part)
+    let turn = performance.now()
+    for (;;) {
+      const rows = await block.fill(source)
+      if (rows === 0) return
+      await block.flush()
+      onRows(rows)
+      if (performance.now() - turn < TURN_MS) continue
+      await new Promise(setImmediate)
+      turn = performance.now()
+    }
+  }
 }
+
+/** The source has failed, and not what was done with its rows. */
+class UnreadableRows extends Error {}
 
 /** The columns that are read, then the keys. */
 function queryOf(plan: Plan, file: DataFile, columns: readonly Column[]): string {
@@ -80,101 +166,185 @@ function queryOf(plan: Plan, file: DataFile, columns: readonly Column[]): string
   return ` SELECT ${[...numbers, ...keys].join(', ')} FROM file`
 }
 
+/** The chunks of DuckDB. */
+class DatabaseSource implements RowSource {
+  readonly #plan: Plan
+  readonly #result: DuckDBResult
+  readonly #finder: SliceFinder
+  readonly #byPlaces: readonly number[]
+  /** DuckDB reads the next chunk meanwhile. */
+  #next: Promise<DuckDBDataChunk | null>
+  #chunk: DuckDBDataChunk | null = null
+  /** Rows of the chunk that were read. */
+  #done = 0
+
+  constructor(plan: Plan, state: State, result: DuckDBResult) {
+    this.#plan = plan
+    this.#result = result
+    this.#finder = new SliceFinder(state)
+    this.#byPlaces = plan.by.map((_, i) => plan.columns.length + i)
+    this.#next = result.fetchChunk()
+  }
+
+  async read(into: BlockArrays, at: number, most: number): Promise<number> {
+    if (this.#chunk === null || this.#done === this.#chunk.rowCount) {
+      const chunk = await this.#next
+      // The last one is empty, or there is none.
+      if (chunk === null || chunk.rowCount === 0) return 0
+      this.#next = this.#result.fetchChunk()
+      this.#chunk = chunk
+      this.#done = 0
+    }
+    const count = Math.min(most, this.#chunk.rowCount - this.#done)
+    this.#copy(this.#chunk, [this.#done, count], into, at)
+    this.#done += count
+    return count
+  }
+
+  /** The database must not be closed while it reads. */
+  async close() {
+    await this.#next.catch(() => {})
+  }
+
+  #copy(
+    chunk: DuckDBDataChunk,
+    range: readonly [number, number],
+    { data, slices, hashes, onGap }: BlockArrays,
+    at: number,
+  ) {
+    const { columns, by, request } = this.#plan
+    columns.forEach(({ width = 1 }, place) => {
+      const own = data[place]
+      const onGapHere = (row: number, why: 'null' | number) => {
+        own.fill(0, row * width, (row + 1) * width)
+        onGap(place, row, why)
+      }
+      if (columns[place].width === undefined) copyNumbers(chunk, place, range, own, at, onGapHere)
+      else copyLists(chunk, place, range, own, at, width, onGapHere)
+    })
+    this.#finder.find(chunk, this.#byPlaces, range, slices, at)
+    if (hashes !== undefined)
+      clusterHashes(chunk, columns.length + by.length, range, hashes, at, request.seed ?? 0)
+  }
+}
+
 /** Rows that are computed together. */
 class Block {
   readonly #plan: Plan
-  readonly #part: Part
-  readonly #state: State
   readonly #engine: Engine
-  readonly #finder: SliceFinder
+  #part: Part | undefined
+  #state: State
+  #sums: BlockSums
   /** One array for each column. */
   readonly #data: readonly Float64Array[]
-  readonly #slices = new Int32Array(BLOCK)
-  readonly #hashes: Uint32Array | undefined
   /** Why rows do not count. */
   readonly #bad = new Map<number, string>()
   readonly #structures: readonly object[]
-  /** The losses of the block, which are written over by the next. */
-  readonly #values: readonly Float64Array[]
-  readonly #byPlaces: readonly number[]
+  /** The series of each loss. */
+  readonly #places: readonly number[]
   #rows = 0
   /** The row of the file that the block begins with. */
-  #first: number
+  #first = 0
 
-  constructor(plan: Plan, part: Part, state: State, engine: Engine) {
+  constructor(plan: Plan, state: State, engine: Engine) {
     this.#plan = plan
-    this.#part = part
-    this.#state = state
     this.#engine = engine
-    this.#finder = new SliceFinder(state)
+    this.#state = state
+    this.#sums = new BlockSums(state, BLOCK)
     this.#data = plan.columns.map(({ width = 1 }) => new Float64Array(BLOCK * width))
-    this.#hashes = plan.state.hasBuckets ? new Uint32Array(BLOCK) : undefined
     this.#structures = plan.losses.map(() => ({}))
-    this.#values = plan.losses.map(() => new Float64Array(BLOCK))
-    this.#byPlaces = plan.by.map((_, i) => plan.columns.length + i)
+    this.#places = plan.losses.map((_, i) =>
+      plan.series.findIndex((source) => 'loss' in source && source.loss === i),
+    )
+  }
+
+  /** Rows are added to another state from now on. */
+  begin(state: State) {
+    this.#state = state
+    this.#sums.begin(state)
+    this.#rows = 0
+    this.#bad.clear()
+  }
+
+  /** Rows are those of a part from now on. */
+  enter(part: Part) {
+    this.#part = part
     this.#first = part.range?.[0] ?? 0
   }
 
-  async add(chunk: DuckDBDataChunk): Promise<void> {
-    const rows = chunk.rowCount
-    for (let from = 0; from < rows; ) {
-      const count = Math.min(rows - from, BLOCK - this.#rows)
-      this.#copy(chunk, [from, count])
-      from += count
-      if (this.#rows === BLOCK) await this.flush()
+  /**
+   * Reads rows until the block is full.
+   *
+   * @returns how many there are
+   * @throws UnreadableRows
+   */
+  async fill(source: RowSource): Promise<number> {
+    const { columns, cluster } = this.#plan
+    const into: BlockArrays = {
+      data: this.#data,
+      slices: this.#sums.slices,
+      hashes: cluster === undefined ? undefined : this.#sums.hashes,
+      onGap: (column, row, why) => {
+        const { name, width } = columns[column]
+        this.#mark(row, why === 'null' ? `null in ${name}` : `a list of ${why} in ${name}, not of ${width}`)
+      },
     }
+    while (this.#rows < BLOCK) {
+      const rows = await this.#readFrom(source, into)
+      if (rows === 0) break
+      this.#rows += rows
+    }
+    return this.#rows
   }
 
   async flush(): Promise<void> {
     const rows = this.#rows
-    if (rows === 0) return
     const losses: RowLosses[] = []
     for (const [place, loss] of this.#plan.losses.entries())
-      losses.push(await this.#compute(loss, rows, this.#structures[place], this.#values[place]))
+      losses.push(await this.#compute(loss, place, rows))
     this.#leaveOutBad(rows)
-    const slices = rows === BLOCK ? this.#slices : this.#slices.subarray(0, rows)
-    this.#state.add({
-      slices,
-      hashes: this.#hashes,
-      series: this.#plan.series.map((source) =>
-        'loss' in source
-          ? this.#weighted(losses[source.loss], rows)
-          : this.#weighted(difference(losses[source.minuend], losses[source.subtrahend]), rows),
-      ),
-      rowOf: (i) => this.#placeOf(i),
-    })
+    for (const [place, source] of this.#plan.series.entries()) {
+      const into = this.#sums.rowsOf(place)
+      if ('loss' in source) this.#weigh(losses[source.loss], rows, into)
+      else {
+        const [b, a] = [losses[source.minuend], losses[source.subtrahend]]
+        for (let i = 0; i < rows; i++) into.losses[i] = b.losses[i] - a.losses[i]
+        // What the rows add to the denominator is the same for both models: it depends on labels alone.
+        this.#weigh(b, rows, into)
+      }
+    }
+    const { cluster, request } = this.#plan
+    const hashes = cluster === undefined ? { first: this.#placeOf(0), seed: request.seed ?? 0 } : 'written'
+    this.#sums.add(rows, hashes, (i) => this.#placeOf(i))
     this.#first += rows
     this.#rows = 0
     this.#bad.clear()
   }
 
-  #copy(chunk: DuckDBDataChunk, range: readonly [number, number]) {
-    const { columns, by, cluster } = this.#plan
-    const at = this.#rows
-    columns.forEach(({ name, width }, place) => {
-      const onGap = (row: number, why: 'null' | number) => {
-        this.#data[place].fill(0, row * (width ?? 1), (row + 1) * (width ?? 1))
-        this.#mark(row, why === 'null' ? `null in ${name}` : `a list of ${why} in ${name}, not of ${width}`)
-      }
-      if (width === undefined) copyNumbers(chunk, place, range, this.#data[place], at, onGap)
-      else copyLists(chunk, place, range, this.#data[place], at, width, onGap)
-    })
-    this.#finder.find(chunk, this.#byPlaces, range, this.#slices, at)
-    this.#rows += range[1]
-    if (this.#hashes === undefined) return
-    const { seed = 0 } = this.#plan.request
-    if (cluster !== undefined) clusterHashes(chunk, columns.length + by.length, range, this.#hashes, at, seed)
-    else hashRows(this.#placeOf(at), range[1], seed, this.#hashes, at)
+  /** Everything is in the state then. */
+  end() {
+    this.#sums.drain()
   }
 
-  /** @param into where the losses are kept: the engine needs its memory for the next ones */
-  async #compute(loss: LossPlan, rows: number, structure: object, into: Float64Array): Promise<RowLosses> {
+  async #readFrom(source: RowSource, into: BlockArrays): Promise<number> {
+    try {
+      const rows = source.read(into, this.#rows, BLOCK - this.#rows)
+      return typeof rows === 'number' ? rows : await rows
+    } catch (cause) {
+      if (cause instanceof EvaluationFailed || cause instanceof TooManySlices) throw cause
+      throw new UnreadableRows('rows could not be read', { cause })
+    }
+  }
+
+  /** The losses are where the sums find them. */
+  async #compute(loss: LossPlan, place: number, rows: number): Promise<RowLosses> {
     const data = new Map(loss.inputs.map((input) => [input.name, this.#inputOf(input, rows)] as const))
-    const job = this.#checked(loss, data, rows, rows === BLOCK ? structure : undefined)
+    const job = this.#checked(loss, data, rows, rows === BLOCK ? this.#structures[place] : undefined)
     const batch = { ...job, inputs: inChunks(job.inputs), cotangent: [job.cotangent] }
     const result = this.#engine.runNow?.(batch) ?? (await this.#engine.run(batch))
-    const found = byRow(loss, result, data, into.subarray(0, rows))
-    this.#markNaN(loss, found.losses, data, rows)
+    const series = this.#places[place]
+    const found = byRow(loss, result, data, this.#sums.rowsOf(series).losses.subarray(0, rows))
+    if (this.#sums.hasNaN(series, rows)) this.#markNaN(loss, found.losses, data, rows)
     result.release?.()
     return found
   }
@@ -222,18 +392,16 @@ class Block {
     return all
   }
 
-  #weighted({ losses, shares }: RowLosses, rows: number): SeriesRows {
+  /** Writes losses times weights, and the weights. */
+  #weigh({ shares }: RowLosses, rows: number, into: SeriesRows) {
+    if (into.shares === undefined) return
     const { weight } = this.#plan
-    if (weight === undefined) return weightedBy(losses, shares)
-    const weights = this.#data[weight]
-    const values = new Float64Array(rows)
-    const weighed = new Float64Array(rows)
+    const weights = weight === undefined ? undefined : this.#data[weight]
     for (let i = 0; i < rows; i++) {
-      const share = weights[i] * (shares?.[i] ?? 1)
-      weighed[i] = share
-      values[i] = share === 0 ? 0 : share * losses[i]
+      const share = (weights?.[i] ?? 1) * (shares?.[i] ?? 1)
+      into.shares[i] = share
+      into.values[i] = share === 0 ? 0 : share * into.losses[i]
     }
-    return { values, shares: weighed, losses }
   }
 
   /** A NaN in an input or in a weight, or a loss that has no value there. */
@@ -250,8 +418,9 @@ class Block {
 
   #leaveOutBad(rows: number) {
     this.#markWeights(rows)
+    const { slices } = this.#sums
     for (const [row, reason] of this.#bad) {
-      this.#slices[row] = -1
+      slices[row] = -1
       this.#state.addBad(reason, this.#placeOf(row))
     }
   }
@@ -268,7 +437,7 @@ class Block {
   /** @throws EvaluationFailed if the request does not want them to be left out */
   #mark(row: number, reason: string, detail = reason) {
     if (this.#plan.request.onBad !== 'skip') {
-      const { file } = this.#part
+      const { file } = this.#part!
       throw new EvaluationFailed(
         'bad-rows',
         `${file.name}, row ${this.#first + row}: ${detail}${detail === reason ? '' : ` (${reason})`}; on-bad skip leaves such rows out and counts them`,
@@ -282,7 +451,7 @@ class Block {
   }
 
   #placeOf(i: number): number {
-    return placeOf(this.#part.index, this.#first + i)
+    return placeOf(this.#part!.index, this.#first + i)
   }
 }
 
@@ -321,18 +490,6 @@ function putMeans(values: ArrayLike<number>, width: number, means: Float64Array)
     for (let j = 0; j < width; j++) sum += values[i * width + j]
     means[i] = sum / width
   }
-}
-
-function weightedBy(losses: Float64Array, shares: Float64Array | undefined): SeriesRows {
-  if (shares === undefined) return { values: losses, shares, losses }
-  return { values: losses.map((loss, i) => (shares[i] === 0 ? 0 : loss * shares[i])), shares, losses }
-}
-
-/** Row by row. What the rows add to the denominator is the same for both models: it depends on labels alone. */
-function difference(b: RowLosses, a: RowLosses): RowLosses {
-  const losses = new Float64Array(b.losses.length)
-  for (let i = 0; i < losses.length; i++) losses[i] = b.losses[i] - a.losses[i]
-  return { losses, shares: b.shares }
 }
 
 /** Whole numbers as int32. Anything else is left for the check of labels to refuse. */

@@ -125,6 +125,7 @@ export async function planOf(request: EvaluationRequest, catalog: Catalog, layou
     quantiles,
     state: {
       hasBuckets: bootstrap > 0,
+      keepsRows: bootstrap > 0 && cluster === undefined,
       series: series.map((source) => ({
         hasShares: weight !== undefined || lossesOf(source).some((place) => losses[place].hasDenominator),
         hasSketch: quantiles.length > 0 && 'loss' in source,

@@ -18,32 +18,35 @@ export interface Work {
   readonly parts: readonly Part[]
 }
 
-export type ToThread = { readonly evaluate: number } | 'end'
+/** `take`: the state of all parts since the last time. */
+export type ToThread = { readonly evaluate: number } | 'take' | 'end'
 
 export type FromThread =
   | { readonly rows: number }
-  | { readonly done: number; readonly record: StateRecord }
+  | { readonly added: number }
+  | { readonly done: readonly number[]; readonly record: StateRecord }
   | { readonly failed: ThreadFailure }
 
 interface Listener {
   readonly onRows: (rows: number) => void
-  readonly finish: (place: number, state: State) => void
+  readonly finish: (places: readonly number[], state: State) => void
+  readonly isDue: () => boolean
   readonly signal: AbortSignal | undefined
 }
 
 /**
- * Evaluates the parts at the given places.
+ * Evaluates parts until none is open.
  *
+ * @param open places of parts, from which others may take some, too
  * @throws EvaluationFailed, Problem: of the first part that failed
  */
 export async function evaluateOnThreads(
   work: Work,
-  places: readonly number[],
+  open: number[],
   count: number,
   options: StateOptions,
   listener: Listener,
 ): Promise<void> {
-  const open = [...places]
   const workers = Array.from({ length: count }, () => spawn(new URL('./worker', import.meta.url), work))
   const exits = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
   // They are never terminated: DuckDB would take the process down if its call returned to a thread that is gone.
@@ -66,13 +69,16 @@ function serve(
   worker: Worker,
   open: number[],
   options: StateOptions,
-  { onRows, finish }: Listener,
+  { onRows, finish, isDue }: Listener,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
+    const tell = (message: ToThread) => worker.postMessage(message)
+    let isLast = false
     const next = () => {
       const place = open.shift()
-      if (place === undefined) resolve()
-      else worker.postMessage({ evaluate: place } satisfies ToThread)
+      isLast = place === undefined
+      if (place === undefined) tell('take')
+      else tell({ evaluate: place })
     }
     worker.on('error', reject)
     worker.on('exit', () => resolve())
@@ -80,8 +86,12 @@ function serve(
       try {
         if ('rows' in message) return onRows(message.rows)
         if ('failed' in message) return reject(errorOf(message.failed))
-        finish(message.done, State.restore(message.record, options))
-        next()
+        if ('added' in message) {
+          if (isDue()) tell('take')
+          return next()
+        }
+        if (message.done.length > 0) finish(message.done, State.restore(message.record, options))
+        if (isLast) resolve()
       } catch (error) {
         reject(error)
       }

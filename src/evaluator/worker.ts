@@ -17,28 +17,43 @@ const REPORT_MS = 50
 let isStopped = false
 
 async function open(): Promise<PartEvaluator> {
-  const [catalog, database] = await Promise.all([loadLosses(losses), Database.open()])
-  return PartEvaluator.open(request, file, catalog, database, road)
+  return PartEvaluator.open(request, file, await loadLosses(losses), new Database(), road)
 }
 
-port.on('message', async (message: ToThread) => {
+const added: number[] = []
+/** One message after the other. */
+let last: Promise<void> = Promise.resolve()
+
+port.on('message', (message: ToThread) => {
   if (message === 'end') {
     isStopped = true
     return port.close()
   }
-  try {
-    let [rows, told] = [0, performance.now()]
-    const state = await (await evaluator).evaluate(parts[message.evaluate], (more) => {
-      if (isStopped) throw new Error('the evaluation was stopped')
-      rows += more
-      if (performance.now() - told < REPORT_MS) return
-      port.postMessage({ rows } satisfies FromThread)
-      rows = 0
-      told = performance.now()
-    })
-    port.postMessage({ rows } satisfies FromThread)
-    port.postMessage({ done: message.evaluate, record: state.record() } satisfies FromThread)
-  } catch (error) {
-    port.postMessage({ failed: failureOf(error) } satisfies FromThread)
-  }
+  last = last.then(() => (message === 'take' ? handOver() : add(message.evaluate))).catch(fail)
 })
+
+async function add(place: number) {
+  let [rows, told] = [0, performance.now()]
+  const tell = () => {
+    port.postMessage({ rows } satisfies FromThread)
+    rows = 0
+    told = performance.now()
+  }
+  await (await evaluator).add(parts[place], (more) => {
+    if (isStopped) throw new Error('the evaluation was stopped')
+    rows += more
+    if (performance.now() - told >= REPORT_MS) tell()
+  })
+  tell()
+  added.push(place)
+  port.postMessage({ added: place } satisfies FromThread)
+}
+
+async function handOver() {
+  const record = (await evaluator).take().record()
+  port.postMessage({ done: added.splice(0), record } satisfies FromThread)
+}
+
+function fail(error: unknown) {
+  port.postMessage({ failed: failureOf(error) } satisfies FromThread)
+}

@@ -1,11 +1,12 @@
 /** The columns of the rows with the largest losses, which are read once more. */
 import type { Evaluation, LossReport, WorstReport } from '../evaluation/result.ts'
-import { type Database, type DataFile, unreadable } from './database.ts'
+import { type Database, type DataFile, formatOf, unreadable } from './database.ts'
+import { hasPlaces } from './formats/index.ts'
 
 /** Columns that are shown of a row, and characters of each. */
 const [MOST_COLUMNS, MOST_TEXT] = [12, 60]
 
-/** The answer, with the columns of its worst rows. Only Parquet has rows that can be found again quickly. */
+/** The answer, with the columns of its worst rows. Rows of texts cannot be found again quickly. */
 export async function readWorst(
   answer: Evaluation,
   files: readonly DataFile[],
@@ -27,7 +28,7 @@ async function filled(
   const found = new Map<string, Record<string, unknown>>()
   for (const file of files) {
     const rows = worst.filter((one) => one.file === file.name).map(({ row }) => row)
-    if (file.format !== 'parquet' || rows.length === 0) continue
+    if (!hasPlaces(formatOf(file)) || rows.length === 0) continue
     for (const [row, values] of await rowsOf(file, rows, database)) found.set(`${file.name} ${row}`, values)
   }
   return worst.map((one) => {
@@ -44,15 +45,24 @@ async function rowsOf(
   const columns = await database.columns(file)
   const shown = columns.slice(0, MOST_COLUMNS)
   const names = shown.map((_, place) => `CAST(c${place} AS VARCHAR)`)
-  const query = ` SELECT CAST(place AS DOUBLE), ${names.join(', ')} FROM file WHERE place IN (${rows.join(', ')})`
+  const query = ` SELECT CAST(place AS DOUBLE), ${names.join(', ')} FROM file`
+  const isParquet = 'sql' in formatOf(file).reader
+  const found: [number, Record<string, unknown>][] = []
   try {
-    const result = await database.stream(file, columns, query)
-    return (await result.getRows()).map(([place, ...values]) => [
-      Number(place),
-      Object.fromEntries(
-        shown.map(({ name, kind }, i) => [name, shownValue(values[i] as string | null, kind)]),
-      ),
-    ])
+    // Parquet looks for all of them at once; in other files, each is where it is.
+    for (const some of isParquet ? [rows] : rows.map((row) => [row])) {
+      const where = isParquet ? ` WHERE place IN (${some.join(', ')})` : ''
+      const range = isParquet ? undefined : ([some[0], some[0] + 1] as const)
+      const result = await database.stream(file, columns, query + where, range)
+      for (const [place, ...values] of await result.getRows())
+        found.push([
+          Number(place),
+          Object.fromEntries(
+            shown.map(({ name, kind }, i) => [name, shownValue(values[i] as string | null, kind)]),
+          ),
+        ])
+    }
+    return found
   } catch (error) {
     throw unreadable(file, error)
   }

@@ -200,6 +200,11 @@ export class Builder {
     return this.make('cumsum', [this.expand(x, [axis])], { axis })
   }
 
+  /** x plus the factor times the result before it: of the element before, or in reverse, of the one after. */
+  recurrence(op: 'recurrence' | 'reverse_recurrence', x: Ref, factor: Ref, axis: string): Ref {
+    return this.make(op, [this.expand(x, [axis]), this.expand(factor, [axis])], { axis })
+  }
+
   /** The index of the largest of each element and all before it. */
   cummaxPlace(x: Ref, axis: string): Ref {
     return this.make('cummax_place', [this.expand(x, [axis])], { axis })

@@ -296,6 +296,21 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       'cumulative sum: the sum of each element and all before it along an axis',
       (build, x, axis) => build.cumsum(x, axis),
     ),
+    recurrence: {
+      parameters: ['number', 'number', 'axis'],
+      about:
+        'recurrence(x, a, axis): a linear recurrence along an axis: each element is its x plus a times the result for the element before it, as in a discounted sum or an exponential moving average',
+      lower: (build, [x, factor], [axis]) => build.recurrence('recurrence', x, factor, axis),
+    },
+    reverse_recurrence: {
+      parameters: ['number', 'number', 'axis'],
+      about: 'reverse_recurrence(x, a, axis): the same from the last element on: discounted returns',
+      lower: (build, [x, factor], [axis]) => build.recurrence('reverse_recurrence', x, factor, axis),
+    },
+    logcumsumexp: along(
+      'cumulative logsumexp: ln of the sum of e^x for each element and all before it, computed without overflow',
+      logCumSumExp,
+    ),
     cummax: along(
       'cumulative maximum: the largest of each element and all before it along an axis; of equal elements, the first gets the gradient',
       (build, x, axis) => largestSoFar(build, x, x, axis),
@@ -388,6 +403,24 @@ function polygamma(build: Builder, n: Ref, x: Ref): Ref {
 function largestSoFar(build: Builder, x: Ref, size: Ref, axis: string): Ref {
   const spread = build.expand(x, [axis])
   return build.axesOf(x).includes(axis) ? build.gather(x, build.cummaxPlace(size, axis), axis) : spread
+}
+
+/**
+ * The largest so far and the sum of e^(x - largest), which shrinks when the largest grows. No derivative depends on what is
+ * subtracted.
+ */
+function logCumSumExp(build: Builder, x: Ref, axis: string): Ref {
+  const [zero, spread] = [build.constant(0), build.expand(x, [axis])]
+  const found = build.make('stop_gradient', [largestSoFar(build, spread, spread, axis)])
+  const largest = build.select(build.eq(found, build.constant(Number.NEGATIVE_INFINITY)), zero, found)
+  // Equal infinities have no distance, but a derivative.
+  const below = (x: Ref) => {
+    const none = build.make('straight_through', [zero, x])
+    return build.select(build.eq(x, largest), none, build.sub(x, largest))
+  }
+  const powers = [below(spread), smaller(build, below(build.shift(largest, 1, axis)), zero)]
+  const [share, factor] = powers.map((power) => build.make('exp', [power], { hint: 'up to 0' }))
+  return build.add(build.make('log', [build.recurrence('recurrence', share, factor, axis)]), largest)
 }
 
 function sum(build: Builder, x: Ref, axes: readonly string[]): Ref {

@@ -80,6 +80,8 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
     build.make('reverse_cumsum', [build.expand(g, [node.axis!])], { axis: node.axis! }),
   ],
   reverse_cumsum: ({ build, node, g }) => [build.cumsum(g, node.axis!)],
+  recurrence: (context, _x, factor) => sharesOfRecurrence(context, factor, 'reverse_recurrence', 1),
+  reverse_recurrence: (context, _x, factor) => sharesOfRecurrence(context, factor, 'recurrence', -1),
 
   // Bilinear.
   mul: ({ times, g }, a, b) => [times(g, b), times(g, a)],
@@ -219,6 +221,23 @@ export function onTriangle(build: Builder, { op, axis, to }: Node<FormulaOp>, x:
   const [row, column] = [build.index(axis!), build.index(to!)]
   const isRead = build.make('le', op === 'solve_lower' ? [column, row] : [row, column])
   return build.select(isRead, x, build.constant(0))
+}
+
+/**
+ * For y_k = x_k + a_k y_(k-1) with the gradient g of y: the gradient of x is the recurrence in the other direction, where each element
+ * has the factor of the one that it flows into, and that of a_k is y_(k-1) times that of x_k.
+ *
+ * @param step 1 if the element before y_k is y_(k-1), -1 if it is y_(k+1)
+ */
+function sharesOfRecurrence(
+  { build, node, times, g, y }: Context,
+  factor: Ref,
+  transposed: 'recurrence' | 'reverse_recurrence',
+  step: 1 | -1,
+): readonly Ref[] {
+  const axis = node.axis!
+  const back = build.recurrence(transposed, g, build.shift(factor, -step, axis), axis)
+  return [back, times(back, build.shift(y, step, axis))]
 }
 
 function softmax(build: Builder, x: Ref, axis: string): Ref {

@@ -26,6 +26,8 @@ const RULES: { readonly [O in HostOp]: Rule } = {
   scatter,
   cumsum: (context) => cumsum(context, (line) => line),
   reverse_cumsum: (context) => cumsum(context, (line) => line.toReversed()),
+  recurrence: (context) => recurrence(context, (line) => line),
+  reverse_recurrence: (context) => recurrence(context, (line) => line.toReversed()),
   cummax_place: cummaxPlace,
   ctc: ({ node, operands, sizes, result }) => ctcLosses(node, operands, sizes, result),
   ctc_slope: ({ node, operands, sizes, result }) => ctcGradient(node, operands, sizes, result),
@@ -108,6 +110,18 @@ function cumsum(context: Context, along: (line: Int32Array) => Int32Array) {
     for (const at of along(line)) {
       sum += x(at)
       context.result[at] = sum
+    }
+  })
+}
+
+/** What is 0 adds nothing to the next one, whatever its factor is. */
+function recurrence(context: Context, along: (line: Int32Array) => Int32Array) {
+  const [x, factor] = [aligned(context, 0), aligned(context, 1)]
+  forEachLine(context, (line) => {
+    let last = 0
+    for (const at of along(line)) {
+      last = (last === 0 ? 0 : factor(at) * last) + x(at)
+      context.result[at] = last
     }
   })
 }

@@ -53,7 +53,9 @@ export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'shift'
  * Whole-axis ops (host-ops.ts), which keep the axis. `argsort` returns the indices of the elements in ascending order; equal
  * elements keep their order, and NaN is last. `gather(x, i)` reads x at the indices i, and 0 out of range. `scatter(x, i)` adds each
  * element of x at its index i, and drops elements out of range; gather and scatter are transposes of each other. `cumsum` is the sum
- * of an element and all before it, `reverse_cumsum` the sum of an element and all after it. `cummax_place` is the index of the largest
+ * of an element and all before it, `reverse_cumsum` the sum of an element and all after it. `recurrence(x, a)` is a linear recurrence:
+ * x plus a times the result before it, where a result that is 0 adds nothing, whatever a is; `reverse_recurrence` begins at the last
+ * element. `cummax_place` is the index of the largest
  * of an element and all before it: the first one of equal elements, and that of the first NaN from there on. `ctc` is the CTC loss
  * over the axes time and classes, and `ctc_slope` its derivative (ctc.ts). `solve_lower(a, b)` solves a x = b for a lower triangular
  * a, and `solve_upper` for an upper triangular one (triangular.ts). `soft_dtw(x, gamma)` is soft dynamic time warping over two axes,
@@ -65,6 +67,8 @@ export type HostOp =
   | 'scatter'
   | 'cumsum'
   | 'reverse_cumsum'
+  | 'recurrence'
+  | 'reverse_recurrence'
   | 'cummax_place'
   | 'ctc'
   | 'ctc_slope'

@@ -40,6 +40,12 @@ export function withSortedPairs(program: Program, sizes: Readonly<Record<string,
   return made
 }
 
+/** The axes with such sums, by the names that have sizes. */
+export function pairAxesOf(program: Program): readonly string[] {
+  const found = program.nodes.flatMap((_, id) => pairSumOf(program, id) ?? [])
+  return [...new Set(found.map(({ axis }) => program.renamed[axis] ?? axis))]
+}
+
 function pairSumOf({ nodes, renamed }: Program, id: number): PairSum | undefined {
   const { op, args, axis: others } = nodes[id]
   if (op !== 'reduce_sum') return undefined

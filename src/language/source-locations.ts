@@ -24,6 +24,8 @@ const ORIGINS: Readonly<Partial<Record<FormulaOp, readonly FormulaOp[]>>> = {
   scatter: ['gather'],
   cumsum: ['reverse_cumsum'],
   reverse_cumsum: ['cumsum'],
+  recurrence: ['reverse_recurrence'],
+  reverse_recurrence: ['recurrence'],
   ctc_slope: ['ctc'],
   soft_dtw_slope: ['soft_dtw'],
   solve_lower: ['solve_upper'],

@@ -122,6 +122,8 @@ export const COSTS: Readonly<Partial<Record<Op, number>>> = {
   scatter: 8,
   cumsum: 4,
   reverse_cumsum: 4,
+  recurrence: 6,
+  reverse_recurrence: 6,
   cummax_place: 6,
   ctc: 20,
   ctc_slope: 40,

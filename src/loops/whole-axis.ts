@@ -130,6 +130,8 @@ const EXTENTS: { readonly [O in HostOp]: (axis: string, to: string, labels: stri
   scatter: (axis) => [{ bytes: 8, axes: [axis] }],
   cumsum: () => [],
   reverse_cumsum: () => [],
+  recurrence: () => [],
+  reverse_recurrence: () => [],
   cummax_place: () => [],
   ctc: ctcExtent,
   ctc_slope: ctcExtent,

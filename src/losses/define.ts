@@ -249,14 +249,28 @@ export interface LossSpec {
    * lengths).
    */
   readonly meanPer?: string
+  /** Another formula for the same value, which is faster for a long axis. */
+  readonly long?: LongForm<string>
   readonly limits?: KnownLimitations
   readonly references: readonly string[]
   /** At least one for losses of the catalog. */
   readonly examples: readonly Example[]
 }
 
+/**
+ * How a loss is computed from some length of an axis on, if its formula compares all pairs: by sorting, for instance. The results
+ * are the same but for rounding. Second derivatives, proofs and sources are of the formula of the loss itself.
+ */
+export interface LongForm<F> {
+  readonly axis: string
+  /** The least size of the axis. */
+  readonly from: number
+  readonly formula: F
+}
+
 /** A validated, frozen definition. */
-export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'advice' | 'formula' | 'denominator'> {
+export interface Loss
+  extends Omit<LossSpec, 'aliases' | 'presets' | 'advice' | 'formula' | 'denominator' | 'long'> {
   /** A hash of what it computes. It is the cache key for programs, kernels and plans. */
   readonly id: string
   readonly aliases: readonly string[]
@@ -266,6 +280,8 @@ export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'advice' | 
   readonly spellings: ReadonlyMap<string, Alias>
   readonly formula: Formula
   readonly denominator: Formula | undefined
+  /** The formula is that of a loss of its own, which has no other form. */
+  readonly long?: LongForm<Loss>
   readonly params: TObject
   /** Warnings for the author of a custom loss. */
   readonly warnings?: readonly LossWarning[]
@@ -363,11 +379,18 @@ export function oneOf<const W extends readonly string[]>(
  *   examples: [{ inputs: { predictions: [1, 2], targets: [3, 2] }, loss: [2, 0], from: 'by hand' }],
  * })
  */
-export function defineLoss(spec: LossSpec): Loss {
+export function defineLoss({ long, ...spec }: LossSpec): Loss {
+  const loss = withFormula(spec)
+  if (long === undefined) return Object.freeze(loss)
+  const other = Object.freeze(withFormula({ ...spec, formula: long.formula }))
+  return Object.freeze({ ...loss, long: Object.freeze({ ...long, formula: other }) })
+}
+
+function withFormula(spec: Omit<LossSpec, 'long'>): Loss {
   const params = Type.Object(spec.params.properties, { additionalProperties: false })
   const formula = parse(spec.formula)
   const denominator = spec.denominator === undefined ? undefined : sharing(formula, parse(spec.denominator))
-  return Object.freeze({
+  return {
     ...spec,
     id: identify({ formula, denominator, inputs: spec.inputs, params: params.properties }),
     params,
@@ -377,7 +400,7 @@ export function defineLoss(spec: LossSpec): Loss {
     spellings: spellingsOf(spec),
     formula,
     denominator,
-  })
+  }
 }
 
 function impliedBy(aliases: LossSpec['aliases'] = []): Readonly<Record<string, Params>> {
@@ -387,7 +410,7 @@ function impliedBy(aliases: LossSpec['aliases'] = []): Readonly<Record<string, P
 }
 
 /** @throws Error if a name occurs twice */
-function spellingsOf({ name, aliases, presets = {} }: LossSpec): Map<string, Alias> {
+function spellingsOf({ name, aliases, presets = {} }: Omit<LossSpec, 'long'>): Map<string, Alias> {
   const plain = Object.entries({ [name]: {}, ...impliedBy(aliases) }).map(([alias, params]) => ({
     alias,
     params,

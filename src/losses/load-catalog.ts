@@ -30,6 +30,12 @@ export async function loadLosses(names: readonly string[]): Promise<Catalog> {
   return createCatalog(await Promise.all(files.map(loadLoss)))
 }
 
+/** The catalog, or a part of it that has these names, which is loaded faster. */
+export async function loadCatalogFor(names: readonly string[]): Promise<Catalog> {
+  const some = await loadLosses(names)
+  return names.every((name) => some.resolve(name) !== undefined) ? some : loadCatalog()
+}
+
 interface LossFile {
   readonly family: string
   readonly name: string

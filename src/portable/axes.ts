@@ -18,9 +18,12 @@ export function sizeNames(loss: PortableLoss): string[] {
 }
 
 /** The axis or the number that an axis has the size of. */
-export function rootOf({ roots, program }: Pick<PortableLoss, 'roots' | 'program'>, axis: string): string {
-  const root = Object.hasOwn(roots, axis) ? roots[axis] : program.renamed[axis]
-  return root === undefined || root === axis ? axis : rootOf({ roots, program }, root)
+export function rootOf(loss: Pick<PortableLoss, 'roots' | 'program' | 'longer'>, axis: string): string {
+  const { roots, program, longer } = loss
+  const all = [program, ...longer.map((form) => form.program)]
+  const renamed = all.find((own) => Object.hasOwn(own.renamed, axis))?.renamed[axis]
+  const root = Object.hasOwn(roots, axis) ? roots[axis] : renamed
+  return root === undefined || root === axis ? axis : rootOf(loss, root)
 }
 
 const isNumber = (root: string) => /^\d+$/.test(root)

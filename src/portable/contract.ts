@@ -57,9 +57,18 @@ export interface PortableInput {
   readonly isSpread: boolean
 }
 
+/** A program for axes of at least these sizes. It has the parameters and the results of the one for any size. */
+export interface LongProgram {
+  readonly from: Readonly<Record<string, number>>
+  readonly program: Program
+}
+
 /** A loss for one structure of its inputs: what determines the code of a kernel. */
 export interface PortableLoss {
+  /** For any size. */
   readonly program: Program
+  /** The first one whose axes are long enough is computed instead, because the service does so. */
+  readonly longer: readonly LongProgram[]
   readonly precision: Precision
   /** Values of the run-time parameters, for which the kernel is specialized. Others are right, and may be slower. */
   readonly scalars: Readonly<Record<string, number>>

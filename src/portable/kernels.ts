@@ -1,7 +1,7 @@
 /**
  * The kernels of a portable module: those that the service would choose between. One vectorizes the fastest axis, others
- * another axis where the fastest is short. If the program has conditions of parameters, each is there twice: as it is, and
- * specialized for the given values.
+ * another axis where the fastest is short, and some are of another program for long axes. If a program has conditions of parameters,
+ * each is there twice: as it is, and specialized for the given values.
  */
 import { type ElementTypes, VECTOR_BYTES } from '../engines/compiled/element-types.ts'
 import type { Helpers } from '../engines/compiled/emit/helpers.ts'
@@ -13,6 +13,7 @@ import { type LaneAxes, laneAxesOf, MANY, SHORT } from '../engines/compiled/lane
 import { type Code, type FunctionBuilder, i32, op } from '../engines/compiled/wasm-encoder.ts'
 import type { TargetFeatures } from '../engines/compiled/wide.ts'
 import { UnsupportedByEngine } from '../engines/contract.ts'
+import type { Program } from '../language/ir.ts'
 import type { Plan } from '../loops/loop-plan.ts'
 import {
   evaluateStaticPredicates,
@@ -21,11 +22,14 @@ import {
 } from '../loops/static-predicates.ts'
 import type { AxisSizes } from './axes.ts'
 import { and } from './code.ts'
-import { type Features, KernelUnavailable, type PortableLoss } from './contract.ts'
+import { type Features, KernelUnavailable, type LongProgram, type PortableLoss } from './contract.ts'
 
 /** A kernel before it is emitted. */
 export interface PlannedKernel {
   readonly plan: Plan
+  /** What it was planned for, and the least sizes of axes for which it is. */
+  readonly program: Program
+  readonly from: LongProgram['from']
   /** Whether the cotangent is one number for all values. */
   readonly uniform: boolean
   /** The vectorized axis and the maximum length of the fastest for which it is; undefined for the fastest itself. */
@@ -34,7 +38,7 @@ export interface PlannedKernel {
 
 /** Kernels for the same values of the conditions. The last one serves every size. */
 export interface PlannedGroup {
-  readonly predicates: StaticPredicates
+  readonly conditions: Conditions
   readonly kernels: readonly PlannedKernel[]
 }
 
@@ -44,8 +48,11 @@ export interface EmittedKernel extends PlannedKernel {
   readonly scalarNodes: readonly number[]
 }
 
+/** Program -> the values of its conditions. */
+type Conditions = ReadonlyMap<Program, StaticPredicates>
+
 export interface EmittedGroup {
-  readonly predicates: StaticPredicates
+  readonly conditions: Conditions
   readonly kernels: readonly EmittedKernel[]
   /** Bytes of an argument. */
   readonly argumentBytes: number
@@ -53,10 +60,19 @@ export interface EmittedGroup {
 
 /** @throws KernelUnavailable if the program has ops that loops over elements cannot express, or is too large */
 export function planKernels(loss: PortableLoss, features: Features): PlannedGroup[] {
-  const predicates = evaluateStaticPredicates(loss.program, loss.scalars)
-  const all = predicates.size === 0 ? [NO_STATIC_PREDICATES] : [NO_STATIC_PREDICATES, predicates]
+  const forms = [...loss.longer, { from: {}, program: loss.program }]
+  const given: Conditions = new Map(
+    forms.map(({ program }) => [program, evaluateStaticPredicates(program, loss.scalars)]),
+  )
+  const isPlain = [...given.values()].every(({ size }) => size === 0)
+  const all: Conditions[] = isPlain ? [new Map()] : [new Map(), given]
   try {
-    return all.map((own) => ({ predicates: own, kernels: kernelsFor(loss, own, features) }))
+    return all.map((conditions) => ({
+      conditions,
+      kernels: forms.flatMap((form) =>
+        kernelsFor(loss, form, conditions.get(form.program) ?? NO_STATIC_PREDICATES, features),
+      ),
+    }))
   } catch (error) {
     if (error instanceof UnsupportedByEngine) throw new KernelUnavailable(error.message)
     throw error
@@ -64,25 +80,26 @@ export function planKernels(loss: PortableLoss, features: Features): PlannedGrou
 }
 
 function kernelsFor(
-  loss: PortableLoss,
+  { lengths, isBare }: PortableLoss,
+  { from, program }: LongProgram,
   staticPredicates: StaticPredicates,
   features: Features,
 ): PlannedKernel[] {
-  const { program, lengths } = loss
   const make = (uniform: boolean, lanes?: string): Plan => {
     return planOf(program, { uniform, staticPredicates, lanes })
   }
-  const beside = features === 'scalar' ? [] : lanesBeside(loss)
-  const short = beside.flatMap((axis): PlannedKernel[] => {
+  const beside = features === 'scalar' ? [] : lanesBeside(program, isBare)
+  const short = beside.flatMap((axis) => {
     const limit = limitOf(program, staticPredicates, axis)
     return limit < 1 ? [] : [{ plan: make(false, axis), uniform: false, across: { axis, limit } }]
   })
   const uniform = lengths === undefined ? [{ plan: make(true), uniform: true, across: undefined }] : []
-  return [...short, ...uniform, { plan: make(false), uniform: false, across: undefined }]
+  const all = [...short, ...uniform, { plan: make(false), uniform: false, across: undefined }]
+  return all.map((kernel) => ({ ...kernel, program, from }))
 }
 
 /** The axes that may be vectorized instead of the fastest, in the order in which they are tried. */
-function lanesBeside({ program, isBare }: PortableLoss): string[] {
+function lanesBeside(program: Program, isBare: boolean): string[] {
   const axes = laneAxesOf(program)
   if (axes === undefined) return []
   return [...axes.middle.filter((axis) => axis !== '...' || !isBare), axes.outermost]
@@ -90,7 +107,7 @@ function lanesBeside({ program, isBare }: PortableLoss): string[] {
 
 /** @param helpers those of the module for lanes of this precision */
 export function emitGroup(
-  { predicates, kernels }: PlannedGroup,
+  { conditions, kernels }: PlannedGroup,
   target: TargetFeatures,
   types: ElementTypes,
   helpers: Helpers,
@@ -101,7 +118,7 @@ export function emitGroup(
   })
   const most = Math.max(...emitted.map(({ words }) => words.length * 4))
   return {
-    predicates,
+    conditions,
     kernels: emitted,
     argumentBytes: Math.ceil(most / VECTOR_BYTES) * VECTOR_BYTES + VECTOR_BYTES,
   }
@@ -119,16 +136,16 @@ export function elementTypesOf({ precision, inputs }: PortableLoss): ElementType
  * @param isPlain whether the cotangent is one number for all values
  */
 export function isChosen(
-  { program }: PortableLoss,
-  { across, uniform }: PlannedKernel,
+  { program, from, across, uniform }: PlannedKernel,
   sizes: AxisSizes,
   isPlain: Code,
 ): Code {
-  if (across === undefined) return uniform ? isPlain : i32(1)
+  const isLong = Object.entries(from).map(([axis, least]) => op('i32.ge_s', sizes.whole(axis), i32(least)))
+  if (across === undefined) return and(...isLong, ...(uniform ? [isPlain] : []))
   const axes = laneAxesOf(program) as LaneAxes
   const fastest = sizes.whole(axes.fastest)
   const atMost = (limit: number) => op('i32.lt_s', fastest, i32(Math.floor(limit) + 1))
   const fills = op('i32.ge_s', sizes.whole(across.axis), i32(MANY))
   const isMiddle = axes.middle.includes(across.axis)
-  return and(atMost(SHORT), atMost(across.limit), ...(isMiddle ? [fills] : []))
+  return and(...isLong, atMost(SHORT), atMost(across.limit), ...(isMiddle ? [fills] : []))
 }

@@ -144,7 +144,7 @@ class LayoutWriter {
 
   /** Chooses the kernel of a group, and writes its words. */
   #group({ kernels }: EmittedGroup, group: number) {
-    const { loss, map } = this.#parts
+    const { map } = this.#parts
     const isPlain = not(get(0))
     const choose = (place: number): void => {
       const kernel = kernels[place]
@@ -153,7 +153,7 @@ class LayoutWriter {
         this.#words(kernel, map.arguments[group])
       }
       if (place === kernels.length - 1) take()
-      else when(this.#f, isChosen(loss, kernel, this.#sizes, isPlain), take, () => choose(place + 1))
+      else when(this.#f, isChosen(kernel, this.#sizes, isPlain), take, () => choose(place + 1))
     }
     choose(0)
   }

@@ -27,7 +27,6 @@ import {
   storeF64,
 } from '../engines/compiled/wasm-encoder.ts'
 import { layoutOf, valueAxes as valueAxesOf } from '../language/ir.ts'
-import { switchesOf } from '../loops/static-predicates.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { AxisSizes, FIRST_OF_REST, LAST_OF_REST, rootOf, sizeNames } from './axes.ts'
 import { checkFunction, needsCheck, STATUSES, statusOf } from './checks.ts'
@@ -266,13 +265,14 @@ class ModuleWriter {
   }
 
   /** Whether the conditions of parameters have the values that a group is specialized for. */
-  #holds(f: FunctionBuilder, { predicates }: EmittedGroup): Code {
-    const { program, precision } = this.#loss
-    const leaves = { ...this.#leaves(), cotangent: f64(0), precision }
-    const emitter = new ScalarEmitter(f, program.nodes, leaves, this.#scalars)
-    const held = switchesOf(program).map((id) => {
-      const value = isTrue(emitter.value(id))
-      return predicates.get(id) ? value : not(value)
+  #holds(f: FunctionBuilder, { conditions }: EmittedGroup): Code {
+    const leaves = { ...this.#leaves(), cotangent: f64(0), precision: this.#loss.precision }
+    const held = [...conditions].flatMap(([{ nodes }, values]) => {
+      const emitter = new ScalarEmitter(f, nodes, leaves, this.#scalars)
+      return [...values].map(([id, isHeld]) => {
+        const value = isTrue(emitter.value(id))
+        return isHeld ? value : not(value)
+      })
     })
     return f.let(and(...held), I32)
   }

@@ -9,6 +9,7 @@ import type { Config } from '../config.ts'
 import type { Connections } from '../connections.ts'
 import type { Engine } from '../engines/contract.ts'
 import type { Jobs } from '../evaluator/jobs.ts'
+import type { Uploads } from '../evaluator/uploads.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { ProgramSource } from '../losses/program.ts'
 import type { Metrics } from '../metrics.ts'
@@ -37,6 +38,8 @@ export interface RouteContext {
   storeState(): Promise<string>
   /** Evaluations of files; undefined if the service has no datasets, or no store. */
   readonly evaluations: Jobs | undefined
+  /** Datasets that callers have uploaded; undefined if they cannot. */
+  readonly uploads: Uploads | undefined
   /** Runs proofs on a thread of their own. */
   readonly analyzer: Analyzer
   readonly engine: Engine

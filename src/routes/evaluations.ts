@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify'
 import { Problem, problemAt } from '../errors.ts'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
-import { findDatasets, namespaceOfPath } from '../evaluator/datasets.ts'
+import { namespaceOfPath } from '../evaluator/datasets.ts'
 import type { JobFailure, JobRequest, Jobs } from '../evaluator/jobs.ts'
 import { lossOf } from '../evaluator/plan.ts'
 import type { LossAsk } from '../evaluator/request.ts'
@@ -46,8 +46,8 @@ const routes: Routes = (app, context) => {
   app.post('/v1/evaluations', { schema: post }, async (request, reply) => {
     const jobs = jobsOf(context)
     const body = checkEvaluation(parseJson(request.body as Uint8Array))
-    checkMaySee(request, body.source.path)
-    findDatasets(context.config.datasets, body.source.path)
+    if ('path' in body.source) checkMaySee(request, body.source.path)
+    await jobs.filesOf(body.source, callerOf(request).id)
     const asked = await requestOf(body, request, context)
     const { job, isNew } = await stored(() =>
       jobs.add(asked, callerOf(request).id, idempotencyKeyOf(request)),

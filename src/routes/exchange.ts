@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } fro
 import { Cancelled } from '../batching/batcher.ts'
 import { LARGE_BYTES } from '../batching/event-loop-yield.ts'
 import type { Sender } from '../batching/fair-queue.ts'
-import type { JobResult, JobTiming } from '../batching/job.ts'
+import type { Announced, JobResult, JobTiming } from '../batching/job.ts'
 import { Problem } from '../errors.ts'
 import type { CheckContext } from '../schemas/check.ts'
 import type { Answer, Chunks, Decoded } from '../wire/define.ts'
@@ -103,6 +103,7 @@ class Exchange implements Received, Receiver, PendingWrite, Sender {
   #target: LossHandler | undefined
   #formats: Formats | undefined
   #deadlineMs = 0
+  #announced: Announced | undefined
   /** When its body was begun to be read. */
   #started: number | undefined
   /** When a large body had arrived, which then waits for its turn. */
@@ -144,7 +145,7 @@ class Exchange implements Received, Receiver, PendingWrite, Sender {
       this.#formats = formatsOf(raw.headers)
       this.#deadlineMs = deadlineOf(raw.headers, config)
       const limit = bodyLimitOf(this.#formats.input, config)
-      if (Number(raw.headers['content-length']) >= LARGE_BYTES) this.#admitLarge()
+      this.#admit(Number(raw.headers['content-length'] ?? Number.NaN))
       this.#reply.welcome(limit)
       receiveBody(raw, limit, bodies, this)
     } catch (error) {
@@ -162,7 +163,8 @@ class Exchange implements Received, Receiver, PendingWrite, Sender {
 
   get check(): CheckContext {
     const deadline = (this.#arrived ?? this.#started!) + this.#deadlineMs
-    return { plans: this.#context.plans, sender: this, signal: () => this.#signal(), deadline }
+    const { plans } = this.#context
+    return { plans, sender: this, announced: this.#announced, signal: () => this.#signal(), deadline }
   }
 
   /** Whose turn it is: that of its caller and, among the requests of the same one, that of its connection. */
@@ -207,6 +209,15 @@ class Exchange implements Received, Receiver, PendingWrite, Sender {
   /** Rejects the rest of a large body for the same reason as a new request: too many responses are unread. */
   goOn() {
     this.#context.responses.admit()
+  }
+
+  /** Refuses a body of this size, if it is known, whose request would be late. */
+  #admit(bytes: number) {
+    if (bytes >= LARGE_BYTES) this.#admitLarge()
+    if (Number.isNaN(bytes)) return
+    this.#announced = { kind: `${this.#target!.name} ${this.#formats!.input.name}`, bytes }
+    const deadline = performance.now() + this.#deadlineMs
+    this.#context.batcher.admit({ announced: this.#announced, sender: this, deadline })
   }
 
   /** Refuses a large body that would not get its turn on the event loop before its deadline. */

@@ -17,6 +17,7 @@ import { resolveWeights } from './weights.ts'
 export interface CheckContext {
   readonly plans: RequestPlanSource
   readonly sender?: Job['sender']
+  readonly announced?: Job['announced']
   readonly signal?: () => AbortSignal
   readonly deadline?: number
 }
@@ -61,7 +62,7 @@ function makeJob(
   plan: RequestPlan,
   data: Data,
   reductionSpec: ReductionSpec,
-  { sender, signal, deadline }: CheckContext,
+  { sender, announced, signal, deadline }: CheckContext,
 ): Job {
   const { loss, program, axes, precision, batchAxis } = plan
   const inputs = inputsOf(plan, data)
@@ -85,6 +86,7 @@ function makeJob(
     elements,
     bytes,
     sender,
+    announced,
     signal,
     deadline,
   }

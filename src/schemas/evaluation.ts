@@ -8,6 +8,7 @@ import { expectationMessage } from './options.ts'
 const closed = { additionalProperties: false } as const
 const Name = Type.String({ minLength: 1, maxLength: 1024 })
 const Names = Type.Union([Name, Type.Array(Name, { minItems: 1, maxItems: 4096 })])
+const Dataset = Type.String({ minLength: 1, maxLength: 128 })
 const Params = Type.Optional(Type.Record(Type.String(), Type.Unknown()))
 
 const LossAsk = Type.Union([
@@ -22,15 +23,25 @@ const LossAsk = Type.Union([
 /** The body of `POST /v1/evaluations`. */
 export const EvaluationBody = Type.Object(
   {
-    source: Type.Object(
-      {
-        path: Type.String({
-          description: 'A file, a folder or a pattern (`*`, `?`, `**`) below the datasets of the service.',
-          examples: ['acme/sales/*.parquet'],
-        }),
-      },
-      closed,
-    ),
+    source: Type.Union([
+      Type.Object(
+        {
+          path: Type.String({
+            description: 'A file, a folder or a pattern (`*`, `?`, `**`) below the datasets of the service.',
+            examples: ['acme/sales/*.parquet'],
+          }),
+        },
+        closed,
+      ),
+      Type.Object(
+        {
+          dataset: Type.Union([Dataset, Type.Array(Dataset, { minItems: 1, maxItems: 1024 })], {
+            description: 'A dataset that the caller has uploaded, or several.',
+          }),
+        },
+        closed,
+      ),
+    ]),
     losses: Type.Array(LossAsk, { minItems: 1, maxItems: 32 }),
     columns: Type.Record(Type.String(), Names, {
       description: 'Input of a loss -> its column, or several that are the classes of a row.',

@@ -113,8 +113,8 @@ function forgiven(
 }
 
 /**
- * Real numbers in the precision of the job. float32 stays as it is in a float64 job: engines widen it where they read it,
- * which is exact.
+ * Real numbers for a job of this precision. Integers, and float32 in a float64 job, stay as they are: engines convert them while they
+ * copy or read them, which is exact, or rounds as well.
  *
  * @param instead a hint about what to send instead
  * @throws Problem `invalid-value` for the first element that is invalid for the kind
@@ -130,12 +130,7 @@ export function realNumbers(
   const range = RANGES[kind]
   const wrong = range === undefined ? -1 : misfit(tensor.data, range, 0)
   const data = wrong < 0 ? tensor.data : withinRange(name, tensor, range!, wrong, isSilent, instead)
-  if (data instanceof Float32Array) return data
-  return precision === 'float32' ? Float32Array.from(data) : asFloat64(data)
-}
-
-function asFloat64(data: NumericArray): Float64Array {
-  return data instanceof Float64Array ? data : Float64Array.from(data)
+  return precision === 'float32' && data instanceof Float64Array ? new Float32Array(data) : data
 }
 
 function withinRange(

@@ -53,10 +53,17 @@ export function kernelRequest(
   const decoded = { tensors, options: optionsOf(ask, params) }
   const plan = plans(resolved, decoded)
   const loss = portableLoss(plan)
-  const scalars = Object.entries(plan.program.scalars).flat()
+  const { key: programKey, scalars } = plan.programs().at(-1)!.made
   const dtypes = loss.inputs.map(({ name, dtype }) => `${name}:${dtype}`)
   const isBare = String(loss.isBare)
-  const key = [plan.program.key, features, plan.precision, isBare, ...dtypes, ...scalars].join('|')
+  const key = [
+    programKey,
+    features,
+    plan.precision,
+    isBare,
+    ...dtypes,
+    ...Object.entries(scalars).flat(),
+  ].join('|')
   return { loss, features, about: aboutOf(resolved, plan), key }
 }
 
@@ -146,11 +153,14 @@ function requiredOf(inputs: Loss['inputs']): string[] {
 // The loss
 
 function portableLoss(plan: RequestPlan): PortableLoss {
-  const { program, precision, axes, first, couples, loss } = plan
+  const { precision, axes, first, couples, loss } = plan
+  const forms = plan.programs()
+  const { program, scalars } = forms.at(-1)!.made
   return {
-    program: program.program,
+    program,
+    longer: forms.slice(0, -1).map(({ from, made }) => ({ from, program: made.program })),
     precision,
-    scalars: program.scalars,
+    scalars,
     inputs: plan.inputs.map((rule) => portableInput(plan, rule)),
     roots: declaredSizes(loss),
     isBare: axes.rest.length === 0,

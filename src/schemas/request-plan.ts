@@ -14,7 +14,6 @@ import {
   type Program,
   valueAxes as valueAxesOf,
 } from '../language/ir.ts'
-import { withSortedPairs } from '../language/sorted-pairs.ts'
 import { type BatchDependence, expandLoss, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import {
   batchAxisOf,
@@ -25,6 +24,7 @@ import {
   type ProgramSource,
 } from '../losses/program.ts'
 import { cotangentOf, dividesByDenominator, type ReductionSpec } from '../losses/reduction.ts'
+import { programForSizes, programsBySize, type SizedProgram } from '../losses/sized-program.ts'
 import { LruCache } from '../lru.ts'
 import type { Precision } from '../tensor.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
@@ -54,6 +54,8 @@ export interface RequestPlan {
   /** Those of them that are differentiated twice. */
   readonly hessians: readonly string[]
   readonly program: LossProgram
+  /** Those of requests with the same structure and other sizes: see programsBySize. */
+  readonly programs: () => readonly SizedProgram[]
   /** The slowest axis: jobs are concatenated along it, and sample weights apply to it. */
   readonly first: string
   /** Axes of the unreduced loss. */
@@ -149,11 +151,13 @@ function makePlan(
   const wants = wantedGradients(loss, tensors, layouts, options)
   const first = batchAxisOf(loss)
   const structure = { inputs: layouts, params: options.params, wants, hessians: [] }
-  const once = makeProgram(programs, loss, structure)
+  const make = (wanted: ProgramSignature) =>
+    orProblem(loss, () => programForSizes(programs, loss, wanted, axes.sizes))
+  const once = make(structure)
   const couples = batchDependenceOf(once.program, loss, first)
   const hessians = wantedHessians(loss, couples, wants, first, options)
-  const all = hessians.length === 0 ? once : makeProgram(programs, loss, { ...structure, hessians })
-  const program = forSizes(all, axes)
+  const all = { ...structure, hessians }
+  const program = hessians.length === 0 ? once : make(all)
   checkScalars(program, precision)
   checkCost(loss, program, axes, limits)
   const reductionSpec = plainReductionSpec(program, axes, options, precision, first)
@@ -185,6 +189,7 @@ function makePlan(
     valueShape,
     answer: answerPlanOf(sketch, valueShape),
     cotangent: cotangentOf(reductionSpec),
+    programs: () => programsBySize(programs, loss, all),
     ...batchingOf(sketch),
   }
   return Object.freeze({ ...plan, explanation: options.explain ? explanationOf(plan) : undefined })
@@ -205,20 +210,14 @@ function expanded(loss: Loss, { params }: RequestOptions): Loss {
  * @throws Problem `invalid-value` if the formula has no second derivative, `formula-invalid` if it is invalid for
  * these inputs
  */
-function makeProgram(programs: ProgramSource, loss: Loss, structure: ProgramSignature): LossProgram {
+function orProblem(loss: Loss, make: () => LossProgram): LossProgram {
   try {
-    return programs(loss, structure)
+    return make()
   } catch (error) {
     if (error instanceof NoHessian)
       throw problemAt('invalid-value', '/hessian', `of ${loss.name}: ${error.message}`)
     throw formulaProblem(error, '', { formula: loss.formula.source })
   }
-}
-
-/** Long axes are sorted instead of comparing all pairs of their elements. */
-function forSizes(made: LossProgram, { sizes }: Axes): LossProgram {
-  const program = withSortedPairs(made.program, sizes)
-  return program === made.program ? made : { ...made, program, key: `${made.key}|sorted ${program.axes}` }
 }
 
 /** @throws Problem `invalid-value` for a member that is neither an option nor a tensor */

@@ -84,6 +84,8 @@ export const HELPER_NAMES: Readonly<Record<HostOp, string>> = {
   scatter: 'scatter along',
   cumsum: 'cumsum along',
   reverse_cumsum: 'reverse cumsum along',
+  recurrence: 'recurrence along',
+  reverse_recurrence: 'reverse recurrence along',
   cummax_place: 'cummax place along',
   solve_lower: 'solve lower',
   solve_upper: 'solve upper',
@@ -166,6 +168,24 @@ function lineFunctions(s: Words): Function[] {
   ]
   const here = (array: string, place = 'k') => s.at(array, `start + ${place} * stride`)
   const spot = (array: string, place = 'k') => `${array}[start + ${place} * stride]`
+  const recurrence = (name: string, about: string, at?: string) => {
+    const place = at === undefined ? 'k' : 'place'
+    return define(
+      name,
+      `x: reals, a: reals, ${LINE}, results: out`,
+      about,
+      s.variable('real', 'last', s.number(0)),
+      s.each('k', '0', 'size', [
+        ...(at === undefined ? [] : [s.constant('size', place, at)]),
+        ...s.when(
+          s.differs('last', s.number(0)),
+          [s.set('last', `last * ${here('a', place)} + ${here('x', place)}`)],
+          [s.set('last', here('x', place))],
+        ),
+        s.set(spot('results', place), 'last'),
+      ]),
+    )
+  }
   const less = (a: string, b: string) => `${a} < ${b} || (${s.differs(b, b)} && ${s.equal(a, a)})`
   return [
     define(
@@ -247,6 +267,11 @@ function lineFunctions(s: Words): Function[] {
         s.set(spot('sums', 'place'), 'sum'),
       ]),
     ),
+    recurrence(
+      'recurrence along',
+      'Each x plus a times the result before it; 0 adds nothing, whatever a is.',
+    ),
+    recurrence('reverse recurrence along', 'The same from the last element on.', 'size - 1 - k'),
     define(
       'cummax place along',
       `x: reals, ${LINE}, places: out`,

@@ -367,6 +367,8 @@ const KEPT: Readonly<Partial<Record<Op, string>>> = {
   scatter: 'moved',
   cumsum: 'sums',
   reverse_cumsum: 'sums',
+  recurrence: 'running',
+  reverse_recurrence: 'running',
 }
 
 function planned({ program }: SourceProgram, staticPredicates: StaticPredicates): Plan {

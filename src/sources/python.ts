@@ -13,7 +13,7 @@ export const [CHOICE, EITHER, BOTH, NOT, ORDER, BIT_OR, BIT_AND, SUM, PRODUCT, S
 
 /** Words of the language, and names that sources import, call or define. */
 export const PYTHON_WORDS =
-  'False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield print len range float int abs min max sum round pow type self reduction np torch jax jnp tf keras ops math inf nan device _reduce _sigmoid _softplus _erf _lgamma _times _where _maximum _minimum _pick _argsort _gather _scatter _cummax_place _last _forward _backward _reduce_by_lengths _weighted _digamma _polygamma _cot_of_turn _shift _solve_lower _solve_upper _ctc_values _ctc_slope _ctc_states _ctc_forward _ctc_backward _ctc_end _ctc_total _log_add _soft_dtw_values _soft_dtw_slope _soft_dtw_table _soft_min _soft_weights'.split(
+  'False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield print len range float int abs min max sum round pow type self reduction np torch jax jnp tf keras ops math inf nan device _reduce _sigmoid _softplus _erf _lgamma _times _where _maximum _minimum _pick _argsort _gather _scatter _cummax_place _last _forward _backward _reduce_by_lengths _weighted _digamma _polygamma _cot_of_turn _shift _recurrence _solve_lower _solve_upper _ctc_values _ctc_slope _ctc_states _ctc_forward _ctc_backward _ctc_end _ctc_total _log_add _soft_dtw_values _soft_dtw_slope _soft_dtw_table _soft_min _soft_weights'.split(
     ' ',
   )
 
@@ -107,6 +107,8 @@ export const tuple = (codes: readonly { readonly text: string }[]) =>
 /** Ops on a whole axis that python-axis-ops.ts has functions for. */
 export const WHOLE_AXIS_CALLS = {
   shift: ([x, steps], axis) => atom(`_shift(${x.text}, ${steps.text}, ${axis})`),
+  recurrence: (args, axis) => call('_recurrence', String(axis), '1')(args),
+  reverse_recurrence: (args, axis) => call('_recurrence', String(axis), '-1')(args),
   solve_lower: call('_solve_lower'),
   solve_upper: call('_solve_upper'),
   ctc: call('_ctc_values'),

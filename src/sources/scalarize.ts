@@ -144,6 +144,8 @@ class Scalariser {
       case 'shift':
       case 'cumsum':
       case 'reverse_cumsum':
+      case 'recurrence':
+      case 'reverse_recurrence':
       case 'argsort':
       case 'gather':
       case 'scatter':
@@ -188,6 +190,10 @@ class Scalariser {
         return this.#runningSums(x)
       case 'reverse_cumsum':
         return this.#runningSums(x.toReversed()).toReversed()
+      case 'recurrence':
+        return this.#recurrence(x, places)
+      case 'reverse_recurrence':
+        return this.#recurrence(x.toReversed(), places.toReversed()).toReversed()
       case 'gather':
         return places.map((place) => this.#pickFrom(x, place))
       case 'scatter':
@@ -204,6 +210,16 @@ class Scalariser {
     const sums: Ref[] = []
     for (const own of x) sums.push(sums.length === 0 ? own : this.#build.add(sums.at(-1)!, own))
     return sums
+  }
+
+  #recurrence(x: readonly Ref[], factors: readonly Ref[]): Ref[] {
+    const build = this.#build
+    const results: Ref[] = []
+    for (const [k, own] of x.entries()) {
+      const last = results.at(-1)
+      results.push(last === undefined ? own : build.add(build.mulNoNan(last, factors[k]), own))
+    }
+    return results
   }
 
   /** Each element is compared with each other one: the number of those before it is its rank. NaN is last. */

@@ -16,5 +16,7 @@ export interface Backend {
   /** Sets the callback for changes that other processes make. */
   listen(heard: (change: Change) => void): void
   readonly hearsChanges: boolean
+  /** Whether `FOR UPDATE SKIP LOCKED` works: several processes take jobs at once, and none waits for another. */
+  readonly locksRows: boolean
   close(): Promise<void>
 }

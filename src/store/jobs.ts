@@ -4,7 +4,7 @@ import type { Db, JobRow, Tx } from './tables.ts'
 
 const OPEN: readonly string[] = ['queued', 'running']
 
-/** Whoever adds or takes a job locks this, as if it were a namespace. No namespace has a space in its name. */
+/** Whoever adds a job locks this, and whoever takes one where rows cannot be locked, as if it were a namespace. No namespace has a space in its name. */
 export const JOB_LOCK = 'lossd jobs'
 
 export async function addJob(tx: Tx, job: NewJob): Promise<{ job: StoredJob; isNew: boolean }> {
@@ -56,8 +56,14 @@ export function claimable(db: Db, now: number) {
     )
 }
 
-export async function claimJob(tx: Tx, { worker, now, until }: Lease): Promise<ClaimedJob | undefined> {
-  const row = await claimable(tx, now).selectAll().orderBy('created').limit(1).executeTakeFirst()
+/** @param skipsLocked whether rows that another process is taking are passed over; otherwise the queue must be locked */
+export async function claimJob(
+  tx: Tx,
+  { worker, now, until }: Lease,
+  skipsLocked: boolean,
+): Promise<ClaimedJob | undefined> {
+  const oldest = claimable(tx, now).selectAll().orderBy('created').limit(1)
+  const row = await (skipsLocked ? oldest.forUpdate().skipLocked() : oldest).executeTakeFirst()
   if (row === undefined) return undefined
   const change = { state: 'running', worker, leased_until: until, updated: new Date().toISOString() }
   await tx.updateTable('lossd_jobs').set(change).where('id', '=', row.id).execute()

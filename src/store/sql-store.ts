@@ -96,7 +96,10 @@ export class SqlStore implements LossStore {
   /** Reads first, because most of the time there is nothing to do. */
   async claimJob(lease: Lease): Promise<ClaimedJob | undefined> {
     const open = await this.#read([], (db) => claimable(db, lease.now).select('id').limit(1).execute())
-    return open.length === 0 ? undefined : this.#queue((tx) => claimJob(tx, lease))
+    if (open.length === 0) return undefined
+    const { locksRows } = this.#backend
+    if (!locksRows) return this.#queue((tx) => claimJob(tx, lease, false))
+    return this.#counted(this.#backend.write((tx) => claimJob(tx, lease, true)))
   }
 
   keepJob(id: string, lease: Lease, progress: JobProgress): Promise<boolean> {

@@ -3,15 +3,15 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runKeys } from '../../src/access/command.ts'
 import { keySourceOf } from '../../src/access/key-source.ts'
 import { bearer } from '../support/access.ts'
 import { startKeeper } from '../support/custom.ts'
+import { builtProgram } from '../support/programs.ts'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+const PROGRAM = builtProgram('cli')
 let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'lossd-command-'))
@@ -25,10 +25,8 @@ interface Ran {
 }
 
 async function lossd(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ran> {
-  const command = ['--import', 'tsx', 'src/cli.ts', 'keys', ...args]
   try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, command, {
-      cwd: root,
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [PROGRAM, 'keys', ...args], {
       env: { ...process.env, ...env },
     })
     return { code: 0, out: stdout, err: stderr }

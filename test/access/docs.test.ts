@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { text as textOf } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { builtProgram } from '../support/programs.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -21,7 +22,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lossd-access-docs-'))
   writeFileSync(
     join(folder, 'npx'),
-    `#!/bin/sh\nshift\ncd ${root} && exec node --import tsx src/cli.ts "$@"\n`,
+    `#!/bin/sh\nshift\ncd ${root} && exec node ${builtProgram('cli')} "$@"\n`,
     { mode: 0o755 },
   )
   const certificates = join(root, 'test/support/certificates')

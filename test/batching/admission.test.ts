@@ -93,3 +93,16 @@ it('a refusal makes the service overloaded for a while', () => {
   now = 1100
   expect(load.level).toBe('normal')
 })
+
+it('the cost of a request is expected to be the least of those that looked the same, lately', () => {
+  const costs = new CostModel(2)
+  const request = { kind: 'nt_xent json', bytes: 55_000 }
+  expect(costs.expected(request)).toBeUndefined()
+  costs.learn(request, 40)
+  costs.learn({ ...request, bytes: 56_000 }, 2)
+  expect(costs.expected(request)).toBe(2)
+  // A single cheap one is forgotten.
+  for (let i = 0; i < 100; i++) costs.learn(request, 40)
+  expect(costs.expected(request)).toBe(40)
+  expect(costs.expected({ ...request, bytes: 600_000 })).toBeUndefined()
+})

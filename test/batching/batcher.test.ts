@@ -213,6 +213,34 @@ describe('the batcher', () => {
     clearInterval(pump)
   })
 
+  it('refuses a request that looks like one that was refused, before its body is read', async () => {
+    const { engine, next } = steppedEngine(interpreter)
+    const { batcher, recorded } = batcherOn(engine, { queueJobs: 2 })
+    const announced = { kind: 'huber json', bytes: 1000 }
+    const refusal = (request: Parameters<Batcher['admit']>[0]) => {
+      try {
+        return batcher.admit(request)
+      } catch (error) {
+        return (error as Problem).code
+      }
+    }
+    expect(refusal({ announced })).toBeUndefined()
+    const accepted: Promise<unknown>[] = []
+    for (let i = 0; i < 4; i++) {
+      accepted.push(batcher.submit(huberJob(3, { announced })))
+      await turn()
+    }
+    expect(refusal({ announced })).toBe('overloaded')
+    // Nothing is known of another kind, or of another size.
+    expect(refusal({ announced: { kind: 'mse json', bytes: 1000 } })).toBeUndefined()
+    expect(refusal({ announced: { kind: 'huber json', bytes: 100 } })).toBeUndefined()
+    expect(recorded.shed).toEqual(['overloaded'])
+    const pump = setInterval(next, 1)
+    await Promise.all(accepted)
+    clearInterval(pump)
+    expect(refusal({ announced })).toBeUndefined()
+  })
+
   it.each([
     ['elements', { queueElements: 20 }],
     ['bytes', { queueBytes: 80 }],

@@ -14,6 +14,7 @@ import { KINDS } from '../../src/losses/define.ts'
 import { namesIn } from '../../src/losses/name-uses.ts'
 import { checkDefinition } from '../../src/schemas/definition.ts'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
+import { depth } from '../support/depth.ts'
 import { SCOPE } from '../support/formulas.ts'
 import { f32, safetensors, safetensorsFrom } from '../support/server.ts'
 
@@ -112,7 +113,7 @@ it('the parser accepts a text or reports where it is wrong', () => {
         expect((error as FormulaError).detail.length).toBeLessThan(2000)
       }
     }),
-    { numRuns: 5000 },
+    { numRuns: depth(1500, 5000) },
   )
 })
 
@@ -154,7 +155,7 @@ it('a document becomes a loss, or a problem with a pointer', () => {
         expect((error as Problem).status).toBeLessThan(500)
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: depth(700, 2000) },
   )
 })
 
@@ -178,7 +179,7 @@ it('the routes reject invalid documents, and keep serving', async () => {
       ])
       for (const { status, body } of answers) expect(status, JSON.stringify(body)).toBeLessThan(500)
     }),
-    { numRuns: 150 },
+    { numRuns: depth(60, 150) },
   )
   expect((await server.send('POST', '/v1/losses/l1', { predictions: [1], targets: [0] })).status).toBe(200)
   expect(({} as Record<string, unknown>).polluted).toBeUndefined()
@@ -194,7 +195,7 @@ it('bytes that are not JSON are rejected', async () => {
         expect(response.status).toBeLessThan(500)
       }
     }),
-    { numRuns: 150 },
+    { numRuns: depth(60, 150) },
   )
 })
 
@@ -319,11 +320,11 @@ it('a random tree gets a result, or an error with a valid position', async () =>
         expect(column).toBeLessThanOrEqual(text[line - 1]!.length + 1)
       }
     }),
-    { numRuns: 600, seed: 20261129 },
+    { numRuns: depth(200, 600), seed: 20261129 },
   )
   // If most formulas were invalid, this test would check little.
-  expect(seen.get(200)).toBeGreaterThan(150)
-  expect(seen.get(422)).toBeGreaterThan(150)
+  expect(seen.get(200)).toBeGreaterThan(depth(50, 150))
+  expect(seen.get(422)).toBeGreaterThan(depth(50, 150))
 }, 300_000)
 
 const DIGITS = '9'.repeat(4000)
@@ -367,7 +368,7 @@ it('lists of lines are accepted or rejected, whatever they contain', async () =>
       for (const { status, body } of [inline, await server.send('POST', '/v1/losses:evaluate', defined)])
         expect([200, 422], JSON.stringify(body)).toContain(status)
     }),
-    { numRuns: 150 },
+    { numRuns: depth(60, 150) },
   )
   for (const formula of [
     [],
@@ -436,7 +437,7 @@ it('axes are accepted or rejected, whatever they contain', async () => {
       }
     }),
     {
-      numRuns: 400,
+      numRuns: depth(150, 400),
       examples: [
         [
           'rows',
@@ -677,7 +678,7 @@ it('the metadata of safetensors may contain any text', async () => {
         await expectRefused('/v1/losses:evaluate', body, HEADERS.tensors)
       },
     ),
-    { numRuns: 150 },
+    { numRuns: depth(60, 150) },
   )
 })
 

@@ -13,6 +13,7 @@ import { customLoss, type Definition } from '../../src/losses/custom.ts'
 import type { Loss } from '../../src/losses/define.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
+import { depth } from '../support/depth.ts'
 import { check, openInterpreter } from '../support/evaluate.ts'
 import { matrix } from '../support/random.ts'
 import { randomFrom } from '../support/sample.ts'
@@ -125,8 +126,8 @@ afterAll(async () => {
 })
 
 describe.each([
-  ['interpreter', 1500],
-  ['compiled', 500],
+  ['interpreter', depth(500, 1500)],
+  ['compiled', depth(200, 500)],
 ] as const)('on the %s engine', (name, numRuns) => {
   it('random custom losses get the same bits in a batch as alone', async () => {
     const seen = { formulas: 0, merged: 0, coupled: 0 }

@@ -7,6 +7,7 @@ import { parse } from '../../src/language/parse.ts'
 import type { NumericArray, Precision } from '../../src/tensor.ts'
 import { CONSTANT, SMOOTH } from '../support/calls.ts'
 import { expectClose } from '../support/close.ts'
+import { IS_THOROUGH } from '../support/depth.ts'
 import { availableEngines } from '../support/engines.ts'
 import { SCOPE } from '../support/formulas.ts'
 import { randomFrom } from '../support/sample.ts'
@@ -28,7 +29,9 @@ function inPrecision(data: NumericArray, precision: Precision): NumericArray {
 /** float64 is computed of the same numbers, which float32 holds exactly. */
 const RELATIVE = { float32: 2e-5, float64: 1e-13 } as const
 
-describe.each(await availableEngines())('$name', ({ open, precisions }) => {
+const engines = (await availableEngines()).filter(({ isEmulated }) => IS_THOROUGH || !isEmulated)
+
+describe.each(engines)('$name', ({ open, precisions }) => {
   let engine: Engine
   beforeAll(async () => {
     engine = await open()

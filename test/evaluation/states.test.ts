@@ -7,6 +7,7 @@ import { QuantileSketch } from '../../src/evaluation/quantile-sketch.ts'
 import { type SliceKey, State, type StateOptions, TooManySlices } from '../../src/evaluation/state.ts'
 import { type Question, summarize } from '../../src/evaluation/summarize.ts'
 import { WorstRows } from '../../src/evaluation/worst-rows.ts'
+import { depth } from '../support/depth.ts'
 
 interface Row {
   readonly loss: number
@@ -16,8 +17,9 @@ interface Row {
   readonly place: number
 }
 
-const options = (hasShares: boolean): StateOptions => ({
+const options = (hasShares: boolean, keepsRows = true): StateOptions => ({
   hasBuckets: true,
+  keepsRows,
   series: [{ hasShares, hasSketch: true, worst: 3 }],
 })
 
@@ -95,9 +97,33 @@ describe('a state', () => {
           for (const other of others) first!.merge(other)
           expect(summarize(first!, question)).toEqual(summarize(whole, question))
         }),
-        { numRuns: 100 },
+        { numRuns: depth(40, 100) },
       )
     })
+
+  it('keeps rows up to a million of them, however they come', () => {
+    const few = new State(options(false))
+    const many = new State(options(false))
+    const slice = [few, many].map((state) => state.sliceOf([0]))
+    const addTo = (state: State, count: number, from: number) => {
+      const losses = Float64Array.from({ length: count }, (_, i) => (from + i) % 7)
+      const slices = new Int32Array(count).fill(slice[0]!)
+      const rows = { slices, hashes: new Uint32Array(count), rowOf: (i: number) => from + i }
+      state.add({ ...rows, series: [{ values: losses, losses, shares: undefined }] })
+    }
+    addTo(few, 600_000, 0)
+    addTo(many, 400_000, 600_000)
+    expect([few, many].map(({ kept }) => kept !== undefined)).toEqual([true, true])
+    few.merge(many)
+    const { uncertainty } = summarize(few, { ...question, replicates: 2 })
+    expect([few.kept?.record().places.length, uncertainty.resampled]).toEqual([1_000_000, 'rows'])
+    addTo(few, 1, 1_000_000)
+    const after = summarize(few, { ...question, replicates: 2 })
+    expect([few.kept, after.uncertainty.resampled]).toEqual([undefined, 'buckets'])
+    const other = new State(options(false))
+    other.merge(few)
+    expect(other.kept).toBeUndefined()
+  })
 
   it('may be merged in any grouping', () => {
     fc.assert(
@@ -124,6 +150,7 @@ describe('a state', () => {
         stored.merge(stateOf(later, true))
         expect(summarize(stored, question)).toEqual(summarize(state, question))
       }),
+      { numRuns: depth(30, 100) },
     )
   })
 

@@ -1,5 +1,5 @@
 /**
- * `npm run test:evaluations [-- --times 100]`: evaluations survive SIGKILL. A process that works on a job is killed at random
+ * `npm run test:evaluations [-- --times 100]`: evaluations survive SIGKILL, with SQLite, and with PostgreSQL where it is installed. A process that works on a job is killed at random
  * moments, sometimes while another one waits for its jobs. However often that happens, the answer is that of an evaluation
  * that nobody disturbed, bit for bit.
  */
@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
 import type { StoredJob } from '../../src/store/contract.ts'
 import { openStore } from '../../src/store/index.ts'
+import { Cluster, findPostgres } from '../store/cluster.ts'
 
 const FILES = 16
 const ROWS_A_FILE = 20_000
@@ -34,8 +35,8 @@ const REQUEST = {
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 const { values } = parseArgs({ options: { times: { type: 'string', default: '20' } } })
 const folder = mkdtempSync(join(tmpdir(), 'lossd-killed-jobs-'))
-const url = `file:${folder}/lossd.db`
-const store = openStore(url, { maxLosses: 10 })!
+let url = `file:${folder}/lossd.db`
+let store = openStore(url, { maxLosses: 10 })!
 const build = join(
   here('../../dist'),
   /'\.\/(\w+)\/server\.js'/.exec(readFileSync(here('../../dist/server.js'), 'utf8'))![1]!,
@@ -46,15 +47,33 @@ const { result: expected, ms } = await undisturbed()
 console.log(`an evaluation takes ${Math.round(ms)} ms if nobody disturbs it`)
 let kills = 0
 let midway = 0
-for (let run = 1; run <= Number(values.times); run++) {
-  const job = await disturbed(ms)
-  if (job.result !== expected) throw new Error(`run ${run}: the answer differs: ${job.error ?? job.result}`)
-}
-console.log(
-  `${values.times} evaluations were killed ${kills} times, ${midway} of them midway; all answers are the same`,
-)
-await store.close()
+await manyTimes('SQLite')
+const bin = findPostgres()
+if (bin === undefined) console.log('PostgreSQL is not on this machine: its queue is not tried')
+else await withPostgres(bin)
 rmSync(folder, { recursive: true })
+
+async function withPostgres(path: string) {
+  const cluster = new Cluster(path)
+  await cluster.start()
+  url = cluster.createDatabase()
+  store = openStore(url, { maxLosses: 10 })!
+  await manyTimes('PostgreSQL')
+  await cluster.remove()
+}
+
+async function manyTimes(database: string) {
+  kills = 0
+  midway = 0
+  for (let run = 1; run <= Number(values.times); run++) {
+    const job = await disturbed(ms)
+    if (job.result !== expected) throw new Error(`run ${run}: the answer differs: ${job.error ?? job.result}`)
+  }
+  console.log(
+    `${database}: ${values.times} evaluations were killed ${kills} times, ${midway} of them midway; all answers are the same`,
+  )
+  await store.close()
+}
 
 async function writeParts() {
   mkdirSync(join(folder, 'parts'))

@@ -232,7 +232,33 @@ describe('an evaluation', () => {
   it('resamples clusters together', async () => {
     const request = { losses: [{ loss: 'mse' }], columns: regression, bootstrap: 200 }
     const { uncertainty } = await run({ ...request, cluster: 'person' })
-    expect(uncertainty).toMatchObject({ method: 'bootstrap', cluster: 'person', buckets: 4096 })
+    expect(uncertainty).toMatchObject({
+      method: 'bootstrap',
+      resampled: 'buckets',
+      cluster: 'person',
+      buckets: 4096,
+    })
+  })
+
+  it('resamples rows one by one if they are few, and says so', async () => {
+    const request = {
+      losses: [{ loss: 'mse' }],
+      columns: regression,
+      bootstrap: 200,
+      by: ['key'],
+      weight: 'w',
+    }
+    const { uncertainty, losses } = await run(request)
+    expect(uncertainty).toEqual({
+      method: 'bootstrap',
+      confidence: 0.95,
+      replicates: 200,
+      resampled: 'rows',
+      seed: 0,
+    })
+    const errors = (await run({ ...request, bootstrap: 0 })).losses[0]!.slices
+    for (const [i, { standard_error }] of losses[0]!.slices.entries())
+      expect(Math.abs(standard_error! / errors[i]!.standard_error! - 1)).toBeLessThan(0.25)
   })
 })
 
@@ -297,7 +323,7 @@ describe('an input that cannot be evaluated', () => {
       'a file of another kind',
       request,
       () => bad('data.xlsx', ''),
-      /this kind of file cannot be read; known are \.parquet/,
+      /this kind of file cannot be read; known are .*\.parquet/,
     ],
   ])('says what is wrong in one line: %s', async (_, asked, path, message) => {
     const error = await Promise.resolve()

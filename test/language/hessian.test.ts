@@ -21,7 +21,8 @@ const h = 1e-5
 /**
  * Functions without a second derivative with respect to their argument. A shift by more than a million elements is a gather.
  */
-const REFUSED = /\b(sort|order|argsort|cumsum|cummax|cummin|gather|scatter|soft_dtw)\(|shift\(x, -4000000000/
+const REFUSED =
+  /\b(sort|order|argsort|cumsum|cummax|cummin|recurrence|reverse_recurrence|logcumsumexp|gather|scatter|soft_dtw)\(|shift\(x, -4000000000/
 
 const named = ['x', 'y', 'v'] as const
 const cases = SMOOTH.flatMap((text) =>

@@ -29,6 +29,36 @@ describe('whole-axis ops', () => {
       [-Infinity, -5, Infinity, 9],
       [-Infinity, -5, Infinity, Infinity],
     ],
+    [
+      'a recurrence multiplies what came before, and the first factor does not count',
+      'recurrence(x, index(columns) == 0 ? log(-1) : 0.5, columns)',
+      [8, 2, 1],
+      [8, 6, 4],
+    ],
+    [
+      'a reverse recurrence begins at the end',
+      'reverse_recurrence(x, index(columns) + 1, columns)',
+      [1, 2, 4],
+      [11, 10, 4],
+    ],
+    [
+      'what is 0 adds nothing, whatever its factor is',
+      'recurrence(x, 1 / 0, columns)',
+      [0, 0, 3, -1],
+      [0, 0, 3, Infinity],
+    ],
+    [
+      'logcumsumexp keeps its digits beyond the range of exp',
+      'logcumsumexp(x, columns)',
+      [-2000, -2000, 1000, 1000, -5],
+      [-2000, -2000 + Math.LN2, 1000, 1000 + Math.LN2, 1000 + Math.LN2],
+    ],
+    [
+      'infinities have no distance',
+      'logcumsumexp(x, columns)',
+      [-Infinity, 2, Infinity, Infinity, 1],
+      [-Infinity, 2, Infinity, Infinity, Infinity],
+    ],
     ['cumsum adds up what came before', 'cumsum(x, columns)', [1, 2, 3], [1, 3, 6]],
     [
       'gather reads at places, 0 outside',
@@ -81,6 +111,26 @@ describe('whole-axis ops', () => {
       ['x'],
     )
     expect(gradients.x).toEqual([111, 110, 100])
+  })
+
+  it('differentiates a recurrence by what each element flows into', () => {
+    const { gradients } = evaluateFormula(
+      'sum(recurrence(x, y, columns) * index(columns), columns)',
+      { x: [1, 2, 4], y: [7, 3, 5] },
+      ['x', 'y'],
+    )
+    // 1, 3 + 2, 25 + 4, weighed by 0, 1 and 2.
+    expect(gradients.x).toEqual([33, 11, 2])
+    expect(gradients.y).toEqual([0, 11, 10])
+  })
+
+  it('differentiates logcumsumexp by the shares of what came before', () => {
+    const { gradients } = evaluateFormula('sum(logcumsumexp(x, columns), columns)', { x: [0, 0, 0] }, ['x'])
+    expectClose(Float64Array.from(gradients.x!), [1 + 1 / 2 + 1 / 3, 1 / 2 + 1 / 3, 1 / 3], {
+      relative: 1e-15,
+      absolute: 0,
+      what: 'the gradient',
+    })
   })
 
   it.each([

@@ -5,6 +5,7 @@ import type { Engine } from '../../src/engines/contract.ts'
 import type { Loss } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { answersOf, BEYOND, type Inaccuracy, inaccuraciesOf } from '../support/accuracy.ts'
+import { IS_THOROUGH } from '../support/depth.ts'
 import { availableEngines } from '../support/engines.ts'
 import { openInterpreter } from '../support/evaluate.ts'
 import { EXACT_ENGINE } from '../support/exact-interpreter.ts'
@@ -22,7 +23,11 @@ const limitOf = (loss: Loss, engine: string) =>
 const told = ({ result, roundings, mode, params, got, exact: want }: Inaccuracy) =>
   `${result}: ${roundings.toFixed(0)} roundings with ${JSON.stringify(params)}, ${mode}: ${got} instead of ${want}`
 
-for (const tested of (await availableEngines()).filter(({ name }) => name !== 'interpreter')) {
+const engines = (await availableEngines()).filter(
+  ({ name, isEmulated }) => name !== 'interpreter' && (IS_THOROUGH || !isEmulated),
+)
+
+for (const tested of engines) {
   describe(`on ${tested.name}`, async () => {
     const engine = await tested.open()
     afterAll(() => engine.close())

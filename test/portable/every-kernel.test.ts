@@ -15,6 +15,7 @@ import { type KernelAsk, kernelRequest } from '../../src/schemas/kernel-request.
 import { createRequestPlanSource } from '../../src/schemas/request-plan.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
+import { depth } from '../support/depth.ts'
 import { check, evaluate } from '../support/evaluate.ts'
 import { KernelHost } from '../support/kernel-host.ts'
 import { choicesOf } from '../support/params.ts'
@@ -26,7 +27,7 @@ const { losses } = await loadCatalog()
 const limits = { maxIntermediate: 2 ** 26, maxCost: 2e10 }
 const plans = createRequestPlanSource(createProgramSource(), limits)
 const features = detectTarget().relaxed ? 'relaxed-simd' : 'simd'
-const ROWS = [1, 3, 37]
+const ROWS = depth([1, 37], [1, 3, 37])
 
 let engine: Engine
 beforeAll(async () => {
@@ -163,5 +164,28 @@ describe.each(['float32', 'float64'] as const)('a kernel with a workspace in %s'
     const host = kernelOf(loss, tensors)
     // The second run finds what the first has left in memory.
     for (const reduction of ['sum', 'mean']) await expectSame(host, loss, tensors, { reduction }, name)
+  })
+})
+
+/** Axes on both sides of where the service begins to sort instead of comparing pairs. */
+const SORTED: readonly (readonly [string, string, Params, readonly number[]])[] = [
+  ['multiclass_sparsemax', 'classes', {}, [5, 128, 129, 300]],
+  ['fenchel_young', 'classes', { regularizer: 'sparsemax' }, [7, 128, 129, 200]],
+  ['list_mle', 'items', {}, [5, 32, 33, 100]],
+]
+
+describe.each(['float32', 'float64'] as const)('a kernel for any length in %s', (precision) => {
+  it.each(SORTED)('sorts where the service does: %s', async (name, axis, params, lengths) => {
+    const loss = losses.find((one) => one.name === name)!
+    const samples = (length: number) =>
+      sampleTensors(loss, { seed: length, precision, rows: 3, params, sizes: { [axis]: length } })
+    for (const asked of [lengths[0]!, lengths.at(-1)!]) {
+      const host = kernelOf(loss, samples(asked), { params })
+      for (const length of lengths) {
+        const label = `made for ${asked}, with ${length}`
+        for (const reduction of ['sum', 'mean'])
+          await expectSame(host, loss, samples(length), { params, reduction }, label)
+      }
+    }
   })
 })

@@ -1,6 +1,7 @@
 /** POST :analyze, :check and :constant, GET /explanation: what is proved of a loss, over HTTP. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { depth } from '../support/depth.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
@@ -214,7 +215,8 @@ describe('POST :check', () => {
 
   it('checks every loss of the catalog, and tells which of them ask for another gradient', async () => {
     const { losses } = (await (await fetch(`${server.url}/v1/losses`)).json()) as Json
-    for (const { name } of losses) {
+    const part = losses.filter((_: Json, place: number) => place % 5 === 0)
+    for (const { name } of depth(part, losses)) {
       const { status, body } = await ask(`/${name}:check`, {})
       expect(status, name).toBe(200)
       expect(body.served.passes, name).toBe(true)

@@ -1,6 +1,7 @@
 /** GET /v1/engines: devices, supported losses, and fallbacks. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
+import { openHere } from '../engines/webgpu/support.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const { losses } = await loadCatalog()
@@ -91,3 +92,56 @@ describe('the engines', () => {
     expect(text).toMatch(/^lossd_engine_tensors 0$/m)
   })
 })
+
+const device = await openHere()
+await device?.close()
+
+describe.skipIf(device === undefined)('with a GPU', () => {
+  let server: TestServer
+  beforeAll(async () => {
+    server = await startServer({ engine: 'webgpu' })
+    await until(async () => (await ready(server)) === 200)
+  }, 60_000)
+  afterAll(() => server.close())
+
+  const post = (dtype: string) =>
+    server.post('huber', {
+      predictions: { shape: [2], dtype, data: [0.1, 3] },
+      targets: { shape: [2], dtype, data: [0, 0] },
+      reduction: 'sum',
+    })
+  const engineOf = (response: Response) =>
+    /engine;desc="([^"]*)"/.exec(response.headers.get('server-timing')!)![1]
+
+  it('a float32 request runs there, and a float64 request elsewhere: Server-Timing says where', async () => {
+    expect(engineOf(await post('float32'))).toBe('webgpu')
+    const wide = await post('float64')
+    expect(engineOf(wide)).toBe('compiled')
+    const { loss } = (await wide.json()) as { loss: number }
+    expect(loss).toBeCloseTo(0.1 ** 2 / 2 + 2.5, 15)
+  })
+
+  it('the metrics count both where they ran', async () => {
+    await post('float32')
+    await post('float64')
+    const text = await (await fetch(`${server.url}/metrics`)).text()
+    const launches = (engine: string) =>
+      Number(new RegExp(`^lossd_compute_seconds_count\\{engine="${engine}"\\} (\\d+)$`, 'm').exec(text)?.[1])
+    expect(launches('webgpu')).toBeGreaterThan(0)
+    expect(launches('compiled')).toBeGreaterThan(0)
+  })
+
+  it('the engines list float64 for those that compute it', async () => {
+    const told = (await (await fetch(`${server.url}/v1/engines`)).json()) as Engines
+    const servesOf = (engine: string) => told.engines.find(({ name }) => name === engine)!.serves
+    expect(servesOf('webgpu').float64).toEqual([])
+    expect(servesOf('webgpu').float32.length).toBeGreaterThan(0)
+    expect([...servesOf('compiled').float64].sort()).toEqual([...names].sort())
+  })
+})
+
+const ready = async ({ url }: TestServer) => (await fetch(`${url}/health/ready`)).status
+
+async function until(holds: () => Promise<boolean>) {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 50))
+}

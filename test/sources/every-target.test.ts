@@ -13,6 +13,7 @@ import { CannotWrite, InvalidName, type Target } from '../../src/sources/contrac
 import { DIALECTS } from '../../src/sources/dialects.ts'
 import { TARGETS } from '../../src/sources/targets.ts'
 import { writeSource } from '../../src/sources/write.ts'
+import { depth } from '../support/depth.ts'
 import { defaultsOf } from '../support/sample.ts'
 import { unitsOf } from './cases.ts'
 import { checkTarget } from './every-source.ts'
@@ -235,10 +236,11 @@ describe.each([
     const target = TARGETS.find((one) => one.name === name)!
     const { runner, bounds } = RUNNERS[dialect === undefined ? name : `${name} ${dialect}`]!
     const [precision] = target.precisions
-    const report = await checkTarget(target, losses, runner, precision!, bounds, dialect)
+    const scope = depth('defaults', 'all')
+    const report = await checkTarget(target, losses, runner, precision!, bounds, dialect, scope)
     const { failures, sources, cases } = report
     expect(failures).toEqual([])
-    expect(sources).toBeGreaterThan(150)
+    expect(sources).toBeGreaterThan(depth(60, 150))
     expect(cases).toBe(4 * sources)
   }, 600_000)
 })

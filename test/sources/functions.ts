@@ -40,6 +40,8 @@ export function columnLosses(): Loss[] {
     'sum(sort(x, columns) * y, columns)',
     'sort(x, columns) * y',
     'sum(cumsum(x * y, columns) * x, columns)',
+    'sum(recurrence(x * y, y / 2, columns) * x, columns)',
+    'sum(reverse_recurrence(x, y, columns) * y, columns)',
     'sum(shift(x, 1, columns) * y + shift(y, -2, columns), columns)',
     'sum(gather(x, order(y, columns), columns) * y, columns)',
     'sum(scatter(x * x, order(y, columns), columns) * y, columns)',

@@ -4,12 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openStore } from '../../src/store/index.ts'
+import { builtProgram } from '../support/programs.ts'
 import { allOf, draftOf } from './drafts.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../src/store-cli.ts', import.meta.url))
+const PROGRAM = builtProgram('store-cli')
 
 let folder: string
 beforeEach(() => {
@@ -21,7 +21,7 @@ const urlOf = (name: string) => `file:${folder}/${name}.db`
 
 /** Runs the command on a store in the folder. */
 async function run(command: string, store: string, { input = '', readOnly = Infinity } = {}) {
-  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, command], {
+  const child = spawn(process.execPath, [PROGRAM, command], {
     env: { PATH: process.env.PATH, LOSSD_STORE: store },
     stdio: 'pipe',
   })

@@ -292,6 +292,22 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
       expect((await store.findJob('a'))!.state).toBe('running')
     })
 
+    it('are each taken once, however many workers of several processes ask at the same time', async () => {
+      const stores = [place.open(), place.open(), place.open()]
+      const ids = Array.from({ length: 24 }, (_, i) => `j${i}`)
+      for (const id of ids) await stores[0]!.addJob(job(id))
+      const taken: string[] = []
+      const work = async (place: number) => {
+        for (;;) {
+          const own = await stores[place % 3]!.claimJob(lease(`w${place}`))
+          if (own === undefined) return
+          taken.push(own.id)
+        }
+      }
+      await Promise.all(Array.from({ length: 9 }, (_, place) => work(place)))
+      expect(taken.toSorted()).toEqual(ids.toSorted())
+    })
+
     it('with the idempotency key of another job of the owner are that job', async () => {
       const store = place.open()
       const first = await store.addJob(job('a', { idempotencyKey: 'k' }))

@@ -46,6 +46,29 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
   })
   afterEach(() => Promise.all(opened.map((store) => store.close())))
 
+  it('passes over a job that another process is taking, and waits for nobody', async () => {
+    const store = open()
+    for (const id of ['a', 'b']) await store.addJob({ id, owner: null, request: '{}', idempotencyKey: null })
+    const oldest = query('select id from lossd_jobs order by created limit 1')
+    const holder = cluster.hold(
+      databaseOf(url),
+      `begin; select id from lossd_jobs where id = '${oldest}' for update; select pg_sleep(60)`,
+    )
+    const locks =
+      "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and wait_event = 'PgSleep'"
+    await vi.waitFor(() => expect(query(locks)).toBe('1'), WAIT)
+    const lease = { worker: 'w', now: Date.now(), until: Date.now() + 5000 }
+    const started = performance.now()
+    const taken = await store.claimJob(lease)
+    expect([taken?.id, performance.now() - started < 2000]).toEqual([oldest === 'a' ? 'b' : 'a', true])
+    expect(await store.claimJob({ ...lease, worker: 'v' })).toBeUndefined()
+    holder.kill()
+    query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()",
+    )
+    await vi.waitFor(async () => expect((await store.claimJob(lease))?.id).toBe(oldest), WAIT)
+  })
+
   it('may stop and start again while it is in use', async () => {
     const stores = [open(), open()]
     const kept: string[] = []

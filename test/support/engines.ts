@@ -4,6 +4,7 @@ import type { Engine } from '../../src/engines/contract.ts'
 import { isUnavailable } from '../../src/engines/define.ts'
 import { engineDefinitions } from '../../src/engines/engine-registry.ts'
 import type { Precision } from '../../src/tensor.ts'
+import { isEmulated } from './swiftshader.ts'
 
 const FLOAT64_ENGINES: ReadonlySet<string> = new Set(['compiled', 'interpreter'])
 
@@ -11,6 +12,8 @@ export interface TestedEngine {
   readonly name: string
   readonly mergesExactly: boolean
   readonly flushesSubnormals: boolean
+  /** Runs on SwiftShader, which takes most of the time of a long suite. */
+  readonly isEmulated: boolean
   /** What it must compute. float64 may be rejected by the others. */
   readonly precisions: readonly Precision[]
   open(): Promise<Engine>
@@ -28,6 +31,7 @@ export async function availableEngines(): Promise<TestedEngine[]> {
         name: definition.name,
         mergesExactly: definition.mergesExactly,
         flushesSubnormals: definition.flushesSubnormals ?? false,
+        isEmulated: definition.name === 'webgpu' && isEmulated(),
         precisions: FLOAT64_ENGINES.has(definition.name) ? ['float32', 'float64'] : ['float32'],
         open: async () => (await definition.open('test')) as Engine,
       })

@@ -4,6 +4,7 @@
  */
 import type { Batch, BatchResult, Engine } from '../../src/engines/contract.ts'
 import { UnsupportedByEngine } from '../../src/engines/contract.ts'
+import { isHostOp } from '../../src/language/host-ops.ts'
 import { elementsOf, layoutOf, type Node, sizesWithRenamedAxes } from '../../src/language/ir.ts'
 import { isElementwise, SCALAR_SEMANTICS } from '../../src/language/scalar.ts'
 import { broadcastTo, offsetsOf, type Sizes, strideOf } from '../../src/language/strides.ts'
@@ -185,9 +186,168 @@ function evaluate(run: Run, node: Node): Wide[] {
         return from >= 0 && from < sizes[node.axis!]! ? data(0)[i - steps * stride(0)]! : 0n
       })
     }
+    case 'ctc':
+      return ctcRows(run, node).map(({ total }) => negative(total))
+    case 'ctc_slope': {
+      const slopes: Wide[] = each(() => 0n)
+      for (const { total, shares } of ctcRows(run, node))
+        for (const { place, share } of total === never ? [] : shares)
+          slopes[place] = plus(slopes[place]!, negative(elementwise('exp', plus(share, negative(total)), 0n)))
+      return slopes
+    }
     default:
-      throw new UnsupportedByEngine(`${node.op} with a hundred digits`)
+      return alongLines(node, aligned, sizes)
   }
+}
+
+/** A line of an argument along the node's axis -> that of the result. */
+type LineMeaning = (x: readonly Wide[], y: readonly Wide[]) => readonly Wide[]
+
+const index = (k: number): Exact => BigInt(k) * ONE
+const inReverse =
+  (meaning: LineMeaning): LineMeaning =>
+  (x, y) =>
+    meaning(x.toReversed(), y.toReversed()).toReversed()
+
+function running<T>(line: readonly T[], next: (last: Wide, own: T, k: number) => Wide): Wide[] {
+  const found: Wide[] = []
+  for (const [k, own] of line.entries()) found.push(next(found.at(-1) ?? 0n, own, k))
+  return found
+}
+
+const cumsum: LineMeaning = (x) => running(x, plus)
+const recurrence: LineMeaning = (x, a) =>
+  running(x, (last, own, k) => (last === 0n ? own : plus(elementwise('mul', last, a[k]!), own)))
+
+/** Ops on a whole axis, line by line. */
+const LINES: Readonly<Record<string, LineMeaning>> = {
+  cumsum,
+  reverse_cumsum: inReverse(cumsum),
+  recurrence,
+  reverse_recurrence: inReverse(recurrence),
+  argsort: (x) => {
+    const numbers = x.map((own) => (typeof own === 'number' && Number.isNaN(own) ? undefined : own))
+    const places = [...x.keys()].sort((i, j) => {
+      const [a, b] = [numbers[i], numbers[j]]
+      if (a === undefined || b === undefined)
+        return Number(a === undefined) - Number(b === undefined) || i - j
+      return (a < b ? -1 : Number(a > b)) || i - j
+    })
+    return places.map(index)
+  },
+  gather: (x, places) => places.map((place) => x[narrow(place)] ?? 0n),
+  scatter: (x, places) =>
+    x.map((_, k) => x.reduce((sum, own, i) => (narrow(places[i]!) === k ? plus(sum, own) : sum), 0n)),
+  cummax_place: (x) => {
+    let place = 0
+    return x.map((own, k) => {
+      const largest = x[place]!
+      const [isNone, wasNone] = [own, largest].map((one) => Number.isNaN(narrow(one)))
+      if (own > largest || (isNone && !wasNone)) place = k
+      return index(place)
+    })
+  },
+}
+
+/** Whether the interpreter knows an op. */
+export function isExactlyDefined(op: Node['op']): boolean {
+  return !isHostOp(op) || Object.hasOwn(LINES, op) || op === 'ctc' || op === 'ctc_slope'
+}
+
+const never = Number.NEGATIVE_INFINITY
+const negative = (x: Wide): Wide => -x as Wide
+
+/** ln(e^a + e^b) */
+function logAdd(a: Wide, b: Wide): Wide {
+  if (a === never || b === never) return a === never ? b : a
+  const [small, large] = a < b ? [a, b] : [b, a]
+  return plus(large, elementwise('log1p', elementwise('exp', plus(small, negative(large)), 0n), 0n))
+}
+
+interface CtcRow {
+  /** ln of the probability of all alignments. */
+  readonly total: Wide
+  /** For each time and state: where its log-probability is, and ln of the probability of the alignments through it. */
+  readonly shares: readonly { readonly place: number; readonly share: Wide }[]
+}
+
+/** The forward-backward algorithm of language/ctc.ts. */
+function ctcRows({ batch, sizes, results }: Run, node: Node): CtcRow[] {
+  const { nodes } = batch.program
+  const [logits, labels, lengths, counts, blank] = node.args.map((arg) => ({
+    data: results[arg]!,
+    axes: nodes[arg]!.axes,
+  }))
+  const [rows] = lengths!.axes
+  const listed = labels!.axes.find((axis) => axis !== rows)!
+  const stride = ({ axes }: { axes: readonly string[] }, axis: string) => strideOf(sizes, axes, axis)
+  return Array.from({ length: sizes[rows!]! }, (_, row) => {
+    const [times, states] = [narrow(lengths!.data[row]!), 2 * narrow(counts!.data[row]!) + 1]
+    const label = (state: number) =>
+      narrow(
+        state % 2 === 0
+          ? blank!.data[0]!
+          : labels!.data[row * stride(labels!, rows!) + ((state - 1) / 2) * stride(labels!, listed)]!,
+      )
+    const place = (time: number, state: number) =>
+      row * stride(logits!, rows!) +
+      time * stride(logits!, node.axis!) +
+      label(state) * stride(logits!, node.to!)
+    const skips = (state: number) => state % 2 === 1 && state > 1 && label(state) !== label(state - 2)
+    const states0 = [...Array(states).keys()]
+    const emit = (time: number, state: number) => logits!.data[place(time, state)]!
+    const alpha: Wide[][] = []
+    for (let t = 0; t < times; t++) {
+      const before = (state: number) => alpha[t - 1]?.[state] ?? never
+      alpha.push(
+        states0.map((s) => {
+          if (t === 0) return s < 2 ? emit(0, s) : never
+          const reached = logAdd(logAdd(before(s), before(s - 1)), skips(s) ? before(s - 2) : never)
+          return reached === never ? never : plus(reached, emit(t, s))
+        }),
+      )
+    }
+    const beta: Wide[][] = []
+    for (let t = times - 1; t >= 0; t--) {
+      const behind = (state: number) => {
+        const from = beta[t + 1]?.[state] ?? never
+        return from === never ? never : plus(from, emit(t + 1, state))
+      }
+      beta[t] = states0.map((s) => {
+        if (t === times - 1) return s >= states - 2 ? 0n : never
+        return logAdd(
+          logAdd(behind(s), behind(s + 1)),
+          s + 2 < states && skips(s + 2) ? behind(s + 2) : never,
+        )
+      })
+    }
+    const ends = [states - 1, states - 2].map((state) => alpha.at(-1)?.[state] ?? never)
+    const total = times === 0 ? (states === 1 ? 0n : never) : logAdd(ends[0]!, ends[1]!)
+    const shares = alpha.flatMap((own, t) =>
+      own.flatMap((x, s) => {
+        const rest = beta[t]![s]!
+        return x === never || rest === never ? [] : [{ place: place(t, s), share: plus(x, rest) }]
+      }),
+    )
+    return { total, shares }
+  })
+}
+
+function alongLines(node: Node, aligned: (place: number) => (i: number) => Wide, sizes: Sizes): Wide[] {
+  const meaning = LINES[node.op]
+  if (meaning === undefined) throw new UnsupportedByEngine(`${node.op} with a hundred digits`)
+  const operands = node.args.map((_, place) => aligned(place))
+  const others = node.axes.filter((axis) => axis !== node.axis)
+  const stride = strideOf(sizes, node.axes, node.axis!)
+  const result: Wide[] = []
+  for (const start of offsetsOf(sizes, others, node.axes)) {
+    const line = Array.from({ length: sizes[node.axis!]! }, (_, k) => start + k * stride)
+    const [x, y = []] = operands.map((operand) => line.map(operand))
+    meaning(x!, y).forEach((own, k) => {
+      result[line[k]!] = own
+    })
+  }
+  return result
 }
 
 function run(batch: Batch): BatchResult {

@@ -14,6 +14,8 @@ import { batchAxisOf, declaredSizes } from '../../src/losses/program.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 
 export interface SampleOptions {
+  /** Sizes of axes by name, instead of the usual ones. */
+  readonly sizes?: Readonly<Record<string, number>>
   readonly seed: number
   readonly precision?: 'float32' | 'float64'
   /** Size of the first axis. */
@@ -66,6 +68,7 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
   const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...options.params })
   const first = batchAxisOf({ inputs })
   const declared = declaredSizes({ inputs })
+  const sizeOf = (axis: string) => options.sizes?.[axis] ?? usualSizeOf(axis)
   const shapeOf = (axes: readonly string[]) =>
     axes.flatMap((axis, place) => {
       if (axis === '...') return rest.length > 0 || place === 0 ? rest : [3]
@@ -85,7 +88,7 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
 }
 
 /** The name of an axis may be a number, which is then its size. */
-function sizeOf(axis: string): number {
+function usualSizeOf(axis: string): number {
   return SIZES[axis] ?? (/^\d+$/.test(axis) ? Number(axis) : 3)
 }
 

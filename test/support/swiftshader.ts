@@ -42,6 +42,9 @@ export function swiftshaderEnvironment(): Record<string, string> {
   }
 }
 
+/** Whether WebGPU runs on this driver in the current process. */
+export const isEmulated = (): boolean => process.env.VK_DRIVER_FILES?.startsWith(FOLDER) ?? false
+
 function whyNot(): string | undefined {
   if (platform() !== 'linux' || arch() !== 'x64')
     return `it is built for x64 Linux, this is ${arch()} ${platform()}`

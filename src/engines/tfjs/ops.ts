@@ -103,6 +103,8 @@ export const OPS: { readonly [O in Op]: Rule } = {
   scatter: wholeLines,
   cumsum: wholeLines,
   reverse_cumsum: wholeLines,
+  recurrence: wholeLines,
+  reverse_recurrence: wholeLines,
   cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,

@@ -24,6 +24,18 @@ export default defineLoss({
     after = both and (targets[items -> others] < targets or tied)
     rest = logsumexp(after ? predictions[items -> others] - predictions : itself ? 0 : -1e30, others)
     sum(valid ? rest : 0, items)`,
+  // From the worst item to the best, the sum over those after an item runs along. An item without a target is after none.
+  long: {
+    axis: 'items',
+    from: 33,
+    formula: `
+    valid = given(mask) ? mask == 1 : true
+    counts = valid and targets == targets
+    worst_first = gather(order(counts ? -targets : 0, items), size(items) - 1 - index(items), items)
+    score = gather(counts ? predictions : log(0), worst_first, items)
+    is_drawn = gather(counts ? 1 : 0, worst_first, items) == 1 and index(items) > 0
+    sum(is_drawn ? softplus(shift(logcumsumexp(score, items), 1, items) - score) : 0, items)`,
+  },
   denominator: COUNT_NONEMPTY_LISTS,
   references: [
     'Xia et al. 2008, Listwise approach to learning to rank, doi:10.1145/1390156.1390306',

@@ -57,6 +57,7 @@ export function createPostgresBackend(url: string, log?: StoreLog): Backend {
     listen: (listener) => {
       heard = listener
     },
+    locksRows: true,
     get hearsChanges() {
       return listener.hears
     },

@@ -51,6 +51,7 @@ export function createSqliteBackend(file: string, log?: StoreLog): Backend {
     listen: (listener) => {
       heard = listener
     },
+    locksRows: false,
     get hearsChanges() {
       return database.isOpen
     },

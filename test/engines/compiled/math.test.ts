@@ -4,13 +4,14 @@ import { openCompiled } from '../../../src/engines/compiled/engine.ts'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
 import { SCALAR_SEMANTICS } from '../../../src/language/scalar.ts'
+import { depth } from '../../support/depth.ts'
 
 const real = { type: 'real', axes: ['...'] } as const
 const scope: Scope = { inputs: { x: real, y: real }, absent: [], params: {}, axes: ['...'] }
 const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })
 
 /** Step through the bit patterns of float32 (both signs, denormals, infinities, NaN). Odd, so that exponents and low bits vary independently. */
-const STEP = 2503
+const STEP = depth(10_007, 2503)
 const WORST = 4
 
 /** Bit patterns of the whole range, and all of them near the points where functions change their algorithm. */

@@ -33,7 +33,7 @@ from .errors import (
 globals().update(_FUNCTIONS)
 
 #: Imported on first use, because each needs its framework.
-_FRAMEWORKS = ("torch", "jax", "keras", "xgboost", "lightgbm", "sklearn")
+_FRAMEWORKS = ("torch", "jax", "keras", "xgboost", "lightgbm", "sklearn", "spark", "ray")
 
 
 def __getattr__(name: str) -> _Any:

@@ -96,6 +96,8 @@ class Kernel:
     """
 
     def __init__(self, module: bytes):
+        #: The bytes, so that the kernel can be sent to another process.
+        self.module = module
         self.manifest = manifest_of(module)
         self.inputs: List[Dict[str, Any]] = self.manifest["inputs"]
         self.names = [entry["name"] for entry in self.inputs]

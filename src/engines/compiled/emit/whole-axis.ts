@@ -6,7 +6,7 @@ import { type Code, call, extractI32, F64, type FunctionBuilder, f64, op } from 
 import { type CtcKinds, ctcBackward, ctcForward } from '../whole-axis/forward-backward.ts'
 import { gather, scatter } from '../whole-axis/moves.ts'
 import { argsort, type DigitBits, insertionSort, sortByDigits } from '../whole-axis/radix-sort.ts'
-import { runningMaxPlace, runningSum } from '../whole-axis/running.ts'
+import { linearRecurrence, runningMaxPlace, runningSum } from '../whole-axis/running.ts'
 import { type ElementKind, type Line, reversed } from '../whole-axis/scalar-code.ts'
 import { type DtwKinds, softDtwBackward, softDtwForward } from '../whole-axis/soft-dtw.ts'
 import { triangularSolve } from '../whole-axis/triangular-solve.ts'
@@ -32,6 +32,9 @@ export class WholeAxisEmitter {
       case 'cumsum':
       case 'reverse_cumsum':
         return this.#runningSum(statement, name === 'reverse_cumsum')
+      case 'recurrence':
+      case 'reverse_recurrence':
+        return this.#recurrence(statement, name === 'reverse_recurrence')
       case 'cummax_place':
         return this.#call(statement, name, (x, result) => runningMaxPlace(x, result))
       case 'gather':
@@ -83,6 +86,22 @@ export class WholeAxisEmitter {
         return isReversed ? reversed(line, count) : line
       })
       return call(target, ...spelled(from), count, ...spelled(to))
+    })
+  }
+
+  #recurrence(statement: WholeAxisStatement, isReversed: boolean) {
+    const { words, nodes } = this.#context
+    const { operands, node, result } = statement
+    const { axis } = nodes[node]
+    const count = words.size(axis!)
+    const kinds = [this.#kindOf(statement, 0), this.#kindOf(statement, 1), this.#resultKind(statement)]
+    const target = this.#function('recurrence', kinds, () => linearRecurrence(kinds[0], kinds[1], kinds[2]))
+    this.#memory.eachLane((lane) => {
+      const [x, factor, to] = [...operands, result].map((buffer) => {
+        const line = this.#line(buffer!, axis!, lane)
+        return spelled(isReversed ? reversed(line, count) : line)
+      })
+      return call(target, ...x, ...factor, count, ...to)
     })
   }
 

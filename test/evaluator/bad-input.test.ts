@@ -1,0 +1,391 @@
+/** Whatever a file or a request is: one precise sentence, no job that hangs, no memory beyond the limit, nothing opened outside. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { DuckDBInstance } from '@duckdb/node-api'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runEvaluate } from '../../src/evaluator/command.ts'
+import { Database } from '../../src/evaluator/database.ts'
+import { findDatasets } from '../../src/evaluator/datasets.ts'
+import { evaluate } from '../../src/evaluator/evaluate.ts'
+import { findFiles } from '../../src/evaluator/files.ts'
+import { FORMATS } from '../../src/evaluator/formats/index.ts'
+import type { EvaluationRequest } from '../../src/evaluator/request.ts'
+import { Uploads } from '../../src/evaluator/uploads.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
+import { parquetWith } from './parquet-by-hand.ts'
+import { npz, safetensors } from './write-files.ts'
+
+const EXAMPLE = fileURLToPath(new URL('../../examples/data/predictions.parquet', import.meta.url))
+const catalog = await loadCatalog()
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lossd-bad-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const asked: EvaluationRequest = {
+  losses: [{ loss: 'l1' }],
+  columns: { predictions: ['y_hat'], targets: ['y'] },
+}
+const run = (request: EvaluationRequest, path: string) =>
+  evaluate(request, findFiles(path), { catalog, threads: 1 })
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name)
+  writeFileSync(path, content)
+  return path
+}
+
+async function parquet(name: string, query: string): Promise<string> {
+  const path = join(folder, name)
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
+  const connection = await instance.connect()
+  await connection.run(`COPY (${query}) TO '${path}' (FORMAT parquet)`)
+  connection.closeSync()
+  instance.closeSync()
+  return path
+}
+
+async function failure(running: Promise<unknown>): Promise<Error> {
+  const error = await running.then(
+    () => undefined,
+    (thrown: Error) => thrown,
+  )
+  expect(error, 'it should have failed').toBeDefined()
+  expect(['Problem', 'EvaluationFailed'], error!.stack).toContain(error!.name)
+  expect(error!.message).not.toContain('\n')
+  expect(error!.message.length).toBeLessThan(700)
+  return error!
+}
+
+describe('a file', () => {
+  const one = { data: Float64Array.of(1), shape: [1] }
+  const none = { data: new Float64Array(0), shape: [0] }
+
+  it.each<[string, () => string | Promise<string>, RegExp]>([
+    [
+      'Parquet of 0 bytes',
+      () => file('zero.parquet', ''),
+      /^\S*zero.parquet: .*(too small|not a Parquet|No magic bytes)/i,
+    ],
+    ['CSV of 0 bytes', () => file('zero.csv', ''), /zero.csv/],
+    ['JSON lines of 0 bytes', () => file('zero.jsonl', ''), /zero.jsonl/],
+    ['Arrow of 0 bytes', () => file('zero.arrow', ''), /zero.arrow: it is not Arrow/],
+    ['npz of 0 bytes', () => file('zero.npz', ''), /zero.npz: it is not a zip/],
+    [
+      'safetensors of 0 bytes',
+      () => file('zero.safetensors', ''),
+      /zero.safetensors: it is not a safetensors file/,
+    ],
+    [
+      'Parquet without rows',
+      () => parquet('none.parquet', 'SELECT 1.0::DOUBLE AS y, 2.0::DOUBLE AS y_hat LIMIT 0'),
+      /none.parquet: there are no rows/,
+    ],
+    ['CSV with only a header', () => file('none.csv', 'y,y_hat\n'), /none.csv: there are no rows/],
+    [
+      'npz without rows',
+      () => file('none.npz', npz({ y: none, y_hat: none }, { isPacked: false })),
+      /none.npz: there are no rows/,
+    ],
+    [
+      'safetensors without rows',
+      () => file('none.safetensors', safetensors({ y: none, y_hat: none })),
+      /none.safetensors: there are no rows/,
+    ],
+    [
+      'npz without the column',
+      () => file('other.npz', npz({ y: one }, { isPacked: false })),
+      /other.npz has no column "y_hat"; it has y/,
+    ],
+    [
+      'CSV with a line that has too many cells',
+      () => file('long.csv', `y,y_hat\n${'1,2\n'.repeat(30_000)}1,2,3\n`),
+      /long.csv: .*Line: 30002/,
+    ],
+    [
+      'CSV with a line that has too few cells',
+      () => file('short.csv', `y,y_hat\n${'1,2\n'.repeat(30_000)}1\n`),
+      /short.csv: .*Line: 30002/,
+    ],
+    [
+      'CSV with a text among the numbers',
+      () => file('text.csv', `y,y_hat\n${'1,2\n'.repeat(30_000)}1,two\n`),
+      /text.csv: .*(Line: 30002|two)/,
+    ],
+    [
+      'JSON lines with a line that is none',
+      () => file('line.jsonl', `${'{"y":1,"y_hat":2}\n'.repeat(5000)}{"y":1,\n`),
+      /line.jsonl: .*(line|5001)/i,
+    ],
+    ['CSV with a null', () => file('null.csv', 'y,y_hat\n1,2\n,3\n'), /null.csv, row 1: null in y;/],
+    [
+      'Parquet with a null',
+      () => parquet('null.parquet', 'SELECT * FROM (VALUES (1.0, 2.0), (NULL, 3.0)) t(y, y_hat)'),
+      /null.parquet, row 1: null in y/,
+    ],
+    [
+      'Parquet with a text',
+      () => parquet('type.parquet', "SELECT 'a' AS y, 2.0 AS y_hat"),
+      /column "y" .* has the type VARCHAR; losses need numbers/,
+    ],
+    [
+      'Parquet with a struct',
+      () => parquet('struct.parquet', "SELECT {'a': 1} AS y, 2.0 AS y_hat"),
+      /column "y" .* has the type STRUCT/,
+    ],
+    [
+      'Parquet with lists of lists',
+      () => parquet('lists.parquet', 'SELECT [[1.0]] AS y, 2.0 AS y_hat'),
+      /column "y" .* has the type/,
+    ],
+    [
+      'Parquet with empty lists',
+      () => parquet('empty.parquet', 'SELECT []::DOUBLE[] AS y, []::DOUBLE[] AS y_hat'),
+      /the lists in "y(_hat)?" are empty/,
+    ],
+    [
+      'Parquet with lists of two lengths',
+      () =>
+        parquet(
+          'ragged.parquet',
+          'SELECT * FROM (VALUES ([1.0, 2.0], [1.0, 2.0]), ([1.0], [1.0])) t(y, y_hat)',
+        ),
+      /ragged.parquet, row 1: a list of 1 in y\w*, not of 2/,
+    ],
+    [
+      'a page that says it unpacks to 2 GB',
+      () => file('bomb.parquet', parquetWith([1, 2], { unpacked: 2_000_000_000 })),
+      /bomb.parquet: /,
+    ],
+    [
+      'a page that says it has 2,000,000,000 values',
+      () => file('values.parquet', parquetWith([1, 2], { values: 2_000_000_000, rows: 2_000_000_000 })),
+      /values.parquet: /,
+    ],
+    [
+      'a page that unpacks to 1 GB',
+      () => file('inflates.parquet', parquetWith([1, 2], { content: Buffer.alloc(1_000_000_000) })),
+      /inflates.parquet: /,
+    ],
+    [
+      'a page of less than no bytes',
+      () => file('negative.parquet', parquetWith([1, 2], { unpacked: -5 })),
+      /negative.parquet: /,
+    ],
+    [
+      'a page that ends after the file',
+      () => file('beyond.parquet', parquetWith([1, 2], { packed: 100_000_000 })),
+      /beyond.parquet: /,
+    ],
+  ])('is told in one sentence: %s', async (_, make, message) => {
+    const path = await make()
+    const before = process.memoryUsage.rss()
+    const started = performance.now()
+    const error = await failure(run(asked, path))
+    expect(error.message).toMatch(message)
+    expect(performance.now() - started).toBeLessThan(30_000)
+    expect(process.memoryUsage.rss() - before).toBeLessThan(400 * 2 ** 20)
+  })
+
+  it('by hand is what DuckDB reads, if its headers are true', async () => {
+    const { losses } = await run(asked, file('true.parquet', parquetWith([1, 2, 3])))
+    expect(losses[0]!.overall).toMatchObject({ rows: 3, mean: 0 })
+  })
+})
+
+describe('a name of a column', () => {
+  const name = '"; drop table x; --'
+  const quoted = `"${name.replaceAll('"', '""')}"`
+
+  it('is only a name, wherever it stands', async () => {
+    const path = await parquet('names.parquet', `SELECT 1.0 AS ${quoted}, 3.0 AS "a b", 'k' AS "'"`)
+    const request: EvaluationRequest = {
+      losses: [{ loss: 'l1' }],
+      columns: { predictions: [name], targets: ['a b'] },
+      by: ["'"],
+      weight: name,
+      cluster: name,
+      bootstrap: 10,
+      worst: 1,
+    }
+    const { losses } = await run(request, path)
+    expect(losses[0]!.overall.mean).toBe(2)
+    expect(losses[0]!.worst![0]!.values).toMatchObject({ [name]: 1, "'": 'k' })
+    const inSql = await run(
+      { ...request, weight: undefined, cluster: undefined, bootstrap: 0, worst: 0, road: 'sql' },
+      path,
+    )
+    expect(inSql.losses[0]!.slices[0]).toMatchObject({ key: { "'": 'k' }, mean: 2 })
+    for (const out of ['out.csv', 'out.json', 'out.parquet']) {
+      const to = join(folder, out)
+      const terminal = { out: () => {}, note: () => {}, isInteractive: false }
+      await runEvaluate(
+        [path, '--loss', 'l1', '--predictions', name, '--targets', 'a b', '--by', "'", '--out', to],
+        terminal,
+      )
+    }
+    const table = join(folder, 'out.parquet')
+    const database = new Database()
+    const [found] = findFiles(table)
+    const columns = await database.columns(found!)
+    expect(columns.map((column) => column.name)).toContain("'")
+    const rows = await (
+      await database.stream(found!, columns, ' SELECT c3, c4, c7 FROM file ORDER BY c3')
+    ).getRows()
+    await database.close()
+    expect(rows).toEqual([
+      ['all', null, 2],
+      ['slice', 'k', 2],
+    ])
+  })
+
+  it.each(['by', 'weight', 'cluster', 'predictions', 'targets'])(
+    'that is not there is told, in %s',
+    async (where) => {
+      const request: EvaluationRequest =
+        where === 'predictions' || where === 'targets'
+          ? { ...asked, columns: { ...asked.columns, [where]: [name] } }
+          : { ...asked, [where]: where === 'by' ? [name] : name, bootstrap: 10 }
+      const error = await failure(run(request, EXAMPLE))
+      expect(error.message).toContain(`has no column "${name}"; it has`)
+    },
+  )
+})
+
+describe('the folder of the datasets', () => {
+  const one = { data: Float64Array.of(1), shape: [1] }
+  const CONTENT: Readonly<Record<string, () => string | Uint8Array>> = {
+    parquet: () => parquetWith([1, 2]),
+    csv: () => 'y,y_hat\n1,2\n',
+    json: () => '{"y":1,"y_hat":2}\n',
+    npz: () => npz({ y: one, y_hat: one }, { isPacked: false }),
+    safetensors: () => safetensors({ y: one, y_hat: one }),
+    // Whether it is Arrow does not matter before it is opened.
+    arrow: () => 'ARROW1',
+  }
+
+  it.each([...FORMATS.values()].map((format) => [format.title, format] as const))(
+    'is not left, even if a file or a folder becomes a link after it was checked: %s',
+    async (_, format) => {
+      const [ending] = format.extensions
+      const root = mkdtempSync(join(tmpdir(), 'lossd-root-'))
+      const outside = mkdtempSync(join(tmpdir(), 'lossd-outside-'))
+      const content = CONTENT[format.name]!()
+      writeFileSync(join(outside, `a${ending}`), content)
+      for (const swapped of ['file', 'folder']) {
+        mkdirSync(join(root, 'sub'))
+        writeFileSync(join(root, 'sub', `a${ending}`), content)
+        const files = findDatasets(root, `sub/a${ending}`)
+        if (format.name !== 'arrow')
+          expect((await evaluate(asked, files, { catalog, threads: 1 })).files).toEqual([`sub/a${ending}`])
+        if (swapped === 'file') {
+          rmSync(join(root, 'sub', `a${ending}`))
+          symlinkSync(join(outside, `a${ending}`), join(root, 'sub', `a${ending}`))
+        } else {
+          renameSync(join(root, 'sub'), join(root, 'gone'))
+          symlinkSync(outside, join(root, 'sub'))
+        }
+        const error = await failure(evaluate(asked, files, { catalog, threads: 1 }))
+        expect(error.message).not.toContain(outside)
+        expect(error.message).toMatch(/Permission|there is no such file|ELOOP|disabled by configuration/)
+        rmSync(root, { recursive: true })
+        mkdirSync(root)
+      }
+      rmSync(root, { recursive: true })
+      rmSync(outside, { recursive: true })
+    },
+  )
+
+  it('is all that DuckDB may open', async () => {
+    const root = mkdtempSync(join(tmpdir(), 'lossd-root-'))
+    writeFileSync(join(root, 'a.csv'), 'y,y_hat\n1,2\n')
+    const [inside] = findDatasets(root, 'a.csv')
+    const database = new Database()
+    expect(await database.columns(inside!)).toHaveLength(2)
+    const outside = { ...inside!, path: EXAMPLE, format: 'parquet' }
+    expect((await failure(database.columns(outside))).message).toMatch(/disabled by configuration|Permission/)
+    await database.close()
+    rmSync(root, { recursive: true })
+  })
+})
+
+describe('a full disk', () => {
+  /** A disk of one megabyte, if this machine mounts one. */
+  function smallDisk(): string | undefined {
+    const place = mkdtempSync(join(tmpdir(), 'lossd-disk-'))
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'lossd-test', place], { stdio: 'pipe' })
+      return place
+    } catch {
+      rmSync(place, { recursive: true })
+      console.log('a full disk is not tested here: this machine mounts no small disk')
+      return undefined
+    }
+  }
+
+  it('refuses an upload, and nothing is left of it', async () => {
+    const place = smallDisk()
+    if (place === undefined) return
+    const uploads = new Uploads(place, { bytes: 1e9, totalBytes: 1e9, expiryMs: 60_000, timeoutMs: 1000 })
+    const chunks = (async function* () {
+      for (let i = 0; i < 8; i++) yield Buffer.alloc(256 * 1024, '1')
+    })()
+    const upload = {
+      id: 'a',
+      format: FORMATS.get('csv')!,
+      length: undefined,
+      digest: undefined,
+      onlyCreate: false,
+      chunks,
+    }
+    const error = await failure(uploads.put(null, upload))
+    expect([(error as Error & { code: string }).code, error.message]).toEqual([
+      'storage-full',
+      'the disk of the service is full',
+    ])
+    expect(readdirSync(join(place, '.uploads/.arriving'))).toEqual([])
+    expect(await uploads.list(null)).toEqual([])
+    uploads.close()
+    execFileSync('umount', [place])
+    rmSync(place, { recursive: true })
+  })
+
+  it.each(['--out', '--report'])(
+    'does not take the answer away, which is printed before %s fails',
+    async (option) => {
+      const place = smallDisk()
+      if (place === undefined) return
+      writeFileSync(join(place, 'ballast'), Buffer.alloc(2 ** 20 - 4096))
+      let printed = ''
+      const out = (text: string) => {
+        printed += text
+      }
+      const terminal = { out, note: () => {}, isInteractive: false }
+      const to = join(place, option === '--out' ? 'out.json' : 'report.html')
+      const args = [
+        EXAMPLE,
+        '--loss',
+        'l1',
+        '--by',
+        'region',
+        '--worst',
+        '100',
+        '--predictions',
+        'y_hat',
+        '--targets',
+        'y',
+        option,
+        to,
+      ]
+      const error = await failure(runEvaluate(args, terminal))
+      expect(error.message).toMatch(/(out.json|report.html) cannot be written: .*no space left/i)
+      expect(printed).toContain('l1')
+      execFileSync('umount', [place])
+      rmSync(place, { recursive: true })
+    },
+  )
+})

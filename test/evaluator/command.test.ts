@@ -1,0 +1,164 @@
+/** `lossd evaluate` on a service: what it uploads, prints and writes, and what becomes of the job when nobody waits for it. */
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Evaluation } from '../../src/evaluation/result.ts'
+import { runEvaluate, type Terminal } from '../../src/evaluator/command.ts'
+import { bearer, startGuarded } from '../support/access.ts'
+import { type Kept, startKeeper } from '../support/custom.ts'
+import { KeyRing } from '../support/key-ring.ts'
+
+const EXAMPLE = fileURLToPath(new URL('../../examples/data/predictions.parquet', import.meta.url))
+const WAIT = { timeout: 60_000, interval: 20 }
+const ASKED = ['--loss', 'huber:delta=2', '--by', 'region', '--bootstrap', '50', '--worst', '3']
+
+let folder: string
+let server: Kept
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'lossd-command-'))
+  mkdirSync(join(folder, 'data/sales'), { recursive: true })
+  copyFileSync(EXAMPLE, join(folder, 'data/sales/monday.parquet'))
+  server = await startKeeper({ datasets: join(folder, 'data') })
+})
+afterAll(async () => {
+  await server.close()
+  rmSync(folder, { recursive: true })
+})
+
+interface Ran {
+  readonly printed: string
+  readonly notes: string
+}
+
+async function run(args: readonly string[], more: Partial<Terminal> = {}): Promise<Ran> {
+  let [printed, notes] = ['', '']
+  await runEvaluate(args, {
+    out: (text) => {
+      printed += `${text}\n`
+    },
+    note: (text) => {
+      notes += text
+    },
+    isInteractive: true,
+    ...more,
+  })
+  return { printed, notes }
+}
+
+const uploads = async () =>
+  (await server.send('GET', '/v1/datasets')).body.datasets as { id: string; bytes: number }[]
+
+describe('on a service', () => {
+  it('a file is uploaded, and the answer is that of this machine', async () => {
+    const here = await run([EXAMPLE, ...ASKED, '--json'])
+    const there = await run([EXAMPLE, ...ASKED, '--json', '--url', server.url])
+    const [own, other] = [here, there].map(({ printed }) => JSON.parse(printed) as Evaluation)
+    expect(other!.losses[0]!.overall).toEqual(own!.losses[0]!.overall)
+    expect(other!.losses[0]!.slices).toEqual(own!.losses[0]!.slices)
+    expect(there.notes).toMatch(/bytes\/s/)
+    const [dataset] = await uploads()
+    expect(dataset).toMatchObject({
+      id: expect.stringMatching(/^sha256-/),
+      bytes: readFileSync(EXAMPLE).length,
+    })
+  })
+
+  it('a file that the service has is not sent again', async () => {
+    const before = await uploads()
+    const { notes } = await run([EXAMPLE, '--url', server.url])
+    expect(await uploads()).toEqual(before)
+    expect(notes).not.toMatch(/bytes/)
+  })
+
+  it('the same tables are printed, and the same files are written', async () => {
+    const out = (name: string) => join(folder, name)
+    const here = await run([EXAMPLE, ...ASKED, '--out', out('here.csv'), '--report', out('here.html')])
+    const there = await run([
+      EXAMPLE,
+      ...ASKED,
+      '--out',
+      out('there.csv'),
+      '--report',
+      out('there.html'),
+      '--url',
+      server.url,
+    ])
+    const named = (text: string) =>
+      text.replaceAll(/sha256-[\da-f]+|\S*predictions\.parquet/g, 'FILE').replaceAll(/ +/g, ' ')
+    expect(named(there.printed)).toBe(named(here.printed))
+    expect(readFileSync(out('there.csv'))).toEqual(readFileSync(out('here.csv')))
+    expect(readFileSync(out('there.html'), 'utf8')).toContain('huber (delta = 2)')
+  })
+
+  it('a path that is not on this machine is one of the service, and so is a pattern', async () => {
+    const asked = ['--loss', 'l1', '--predictions', 'y_hat', '--targets', 'y', '--json', '--url', server.url]
+    for (const path of ['sales/monday.parquet', 'sales/*.parquet']) {
+      const { printed } = await run([path, ...asked])
+      expect(JSON.parse(printed).files).toEqual(['sales/monday.parquet'])
+    }
+  })
+
+  it.each([
+    ['a path that is nowhere', ['nowhere.parquet'], /422: .*there is no such file/],
+    ['an unknown loss', [EXAMPLE, '--loss', 'hubber'], /404: .*Did you mean "huber"/],
+    ['a column that is not there', [EXAMPLE, '--loss', 'l1', '--by', 'z'], /has no column "z"/],
+  ])('what the service says is one sentence: %s', async (_, args, message) => {
+    await expect(
+      run([...args, '--predictions', 'y_hat', '--targets', 'y', '--url', server.url]),
+    ).rejects.toThrow(message)
+  })
+
+  it('no service is one sentence, too', async () => {
+    await expect(run([EXAMPLE, '--url', 'http://127.0.0.1:1'])).rejects.toThrow(
+      /http:\/\/127.0.0.1:1 cannot be reached: /,
+    )
+    await expect(run([EXAMPLE, '--url', 'ftp://x'])).rejects.toThrow(/must begin with http/)
+  })
+
+  it('Ctrl-C cancels the job', async () => {
+    const stopping = new AbortController()
+    const running = run([EXAMPLE, '--loss', 'l1', '--bootstrap', '100000', '--url', server.url], {
+      signal: stopping.signal,
+    })
+    running.catch(() => {})
+    const start = vi.spyOn(globalThis, 'fetch')
+    let id = ''
+    await vi.waitFor(() => {
+      const call = start.mock.calls.find(([url]) => String(url).endsWith('/events'))
+      id = /evaluations\/([^/]+)\/events/.exec(String(call?.[0]))![1]!
+    }, WAIT)
+    start.mockRestore()
+    stopping.abort(new Error('interrupted'))
+    await expect(running).rejects.toThrow('interrupted')
+    expect((await server.send('GET', `/v1/evaluations/${id}`)).body.state).toBe('cancelled')
+  })
+})
+
+it('on this machine, Ctrl-C ends the evaluation', async () => {
+  const stopping = new AbortController()
+  stopping.abort(new Error('interrupted'))
+  await expect(run([EXAMPLE], { signal: stopping.signal })).rejects.toThrow('interrupted')
+})
+
+it('the key of a service is sent along', async () => {
+  const ring = new KeyRing()
+  const key = await ring.add({ grants: ['evaluate:acme'] })
+  const guarded = await startGuarded(ring, { datasets: join(folder, 'data') })
+  await expect(run([EXAMPLE, '--url', guarded.url])).rejects.toThrow(/401: /)
+  const { printed } = await run([EXAMPLE, '--json', '--url', guarded.url], { apiKey: key })
+  expect(JSON.parse(printed).used).toBe(10_000)
+  expect((await guarded.send('GET', '/v1/datasets', undefined, bearer(key))).body.datasets).toHaveLength(1)
+  await guarded.close()
+  ring.remove()
+})
+
+it.each(['result.xlsx', 'result'])(
+  'an ending that is not known is refused before anything is computed: %s',
+  async (name) => {
+    await expect(run([EXAMPLE, '--out', join(folder, name)])).rejects.toThrow(
+      /ends in .json, .csv, .parquet, got/,
+    )
+  },
+)

@@ -1,0 +1,246 @@
+/** Columns of Parquet that are read without DuckDB have the values that DuckDB reads, however they were written. */
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { evaluate } from '../../src/evaluator/evaluate.ts'
+import { findFiles } from '../../src/evaluator/files.ts'
+import { ColumnReader } from '../../src/evaluator/parquet/column-reader.ts'
+import { NotReadHere, type ParquetColumn, readFooter } from '../../src/evaluator/parquet/footer.ts'
+import { HybridReader } from '../../src/evaluator/parquet/hybrid.ts'
+import { decompressSnappy } from '../../src/evaluator/parquet/snappy.ts'
+import { loadLosses } from '../../src/losses/load-catalog.ts'
+
+const ROWS = 9000
+const WIDTH = 3
+/** Rows that are read at once: not a divisor of anything. */
+const STEP = 1117
+let folder: string
+let connection: DuckDBConnection
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'lossd-parquet-'))
+  connection = await (await DuckDBInstance.create(':memory:', { threads: '1' })).connect()
+  await connection.run(`CREATE TABLE t AS SELECT
+    sin(i) AS a_double, CASE WHEN i % 7 = 3 THEN NULL ELSE cos(i) END AS a_double_with_nulls,
+    NULL::DOUBLE AS only_nulls, sin(i)::FLOAT AS a_float, (i * 77 - 300000)::INTEGER AS an_integer,
+    (i % 100)::INTEGER AS a_key, (i % 200 - 100)::TINYINT AS a_tinyint, (i * 7 % 65536)::USMALLINT AS a_usmallint,
+    (i * 400000)::UINTEGER AS a_uinteger, (i * 90071992547 - 5000000000000)::BIGINT AS a_bigint,
+    i % 3 = 0 AS a_boolean, CASE WHEN i % 5 = 0 THEN NULL ELSE i % 2 = 0 END AS a_boolean_with_nulls,
+    ['north', 'süd', '', NULL][1 + (i % 4)::INTEGER] AS a_text, 'x' || (i % 300) AS some_texts, 'x' || (i % 3000) AS many_texts,
+    DATE '1969-12-25' + (i % 40)::INTEGER AS a_date,
+    [sin(i), cos(i), i]::DOUBLE[] AS a_list, [sin(i), cos(i), i]::FLOAT[] AS a_list_of_floats,
+    CASE WHEN i % 11 = 0 THEN NULL WHEN i % 11 = 1 THEN [] WHEN i % 11 = 2 THEN [1.0] WHEN i % 11 = 3 THEN [1, NULL, 3]
+      ELSE [i, 2, 3] END::DOUBLE[] AS an_odd_list,
+    [1, 2, (i % 5)]::INTEGER[] AS a_list_of_few
+    FROM range(${ROWS}) r(i)`)
+})
+afterAll(() => {
+  connection.closeSync()
+  rmSync(folder, { recursive: true })
+})
+
+async function written(options: string): Promise<string> {
+  const path = join(folder, `data${options.replaceAll(/\W+/g, '-')}.parquet`)
+  await connection.run(`COPY t TO '${path}' (FORMAT parquet, ROW_GROUP_SIZE 4096${options})`)
+  return path
+}
+
+type Cell = number | string | null | string[]
+
+/** All values of a column: numbers, texts, or lists as texts, as `an_odd_list` needs them. */
+function read(path: string, name: string): Cell[] {
+  const { columns, groups } = readFooter(path)!
+  const column = columns.find((one) => one.name === name)!
+  const file = openSync(path, 'r')
+  try {
+    let before: ColumnReader | undefined
+    return groups.flatMap(({ rows, chunks }) => {
+      const reader = new ColumnReader(file, column, chunks[column.leaf]!, before)
+      before = reader
+      return inSteps(rows, (count) => some(reader, column, count))
+    })
+  } finally {
+    closeSync(file)
+  }
+}
+
+function inSteps(rows: number, readSome: (count: number) => Cell[]): Cell[] {
+  const cells: Cell[] = []
+  while (cells.length < rows) cells.push(...readSome(Math.min(STEP, rows - cells.length)))
+  return cells
+}
+
+function some(reader: ColumnReader, { isList, physical }: ParquetColumn, count: number): Cell[] {
+  if (isList) return someLists(reader, count)
+  const nulls = new Set<number>()
+  const note = (row: number) => nulls.add(row)
+  if (physical === 'BYTE_ARRAY') return someTexts(reader, count)
+  const numbers = new Float64Array(count)
+  reader.readNumbers(numbers, 0, count, note)
+  return Array.from(numbers, (x, row) => (nulls.has(row) ? null : x))
+}
+
+function someTexts(reader: ColumnReader, count: number): Cell[] {
+  const texts: Cell[] = []
+  while (texts.length < count) {
+    const { values, dictionary } = reader.peek()
+    const now = Math.min(values, count - texts.length)
+    const nulls = new Set<number>()
+    const places = new Int32Array(now)
+    reader.readPlaces(places, 0, now, (row) => nulls.add(row))
+    texts.push(
+      ...Array.from(places, (place, row) => (nulls.has(row) ? null : (dictionary![place] as string))),
+    )
+  }
+  return texts
+}
+
+function someLists(reader: ColumnReader, count: number): Cell[] {
+  const values = new Float64Array(count * WIDTH)
+  const gaps = new Map<number, string>()
+  reader.readLists(values, 0, count, WIDTH, (row, why) => gaps.set(row, String(why)))
+  return Array.from(
+    { length: count },
+    (_, row) => gaps.get(row) ?? String(values.subarray(row * WIDTH, (row + 1) * WIDTH)),
+  )
+}
+
+async function expected(name: string, type: string): Promise<Cell[]> {
+  const value =
+    type.endsWith('[]') || type === 'VARCHAR'
+      ? name
+      : type === 'DATE'
+        ? `${name} - DATE '1970-01-01'`
+        : `${name}::DOUBLE`
+  const rows = (await connection.runAndReadAll(`SELECT ${value} FROM t`)).getRows()
+  return rows.map(([cell]) => {
+    if (!type.endsWith('[]')) return typeof cell === 'bigint' ? Number(cell) : (cell as Cell)
+    const list = (cell as { items: (number | null)[] } | null)?.items
+    if (list === undefined) return 'null'
+    if (list.length !== WIDTH) return String(list.length)
+    return list.includes(null) ? 'null' : String(list)
+  })
+}
+
+describe('a column of Parquet', () => {
+  const ways = ['', ', COMPRESSION uncompressed', ', COMPRESSION gzip', ', COMPRESSION zstd']
+  it.each(ways)('has the values that DuckDB wrote%s', async (options) => {
+    const path = await written(options)
+    for (const { name, type } of readFooter(path)!.columns)
+      expect([name, read(path, name)]).toEqual([name, await expected(name, type!)])
+  })
+
+  it('has the type that DuckDB says', async () => {
+    const path = await written('')
+    const types = await connection.runAndReadAll(`DESCRIBE SELECT * FROM '${path}'`)
+    expect(readFooter(path)!.columns.map(({ name, type }) => [name, type])).toEqual(
+      types.getRows().map(([name, type]) => [name, type]),
+    )
+  })
+
+  it('is left to DuckDB where it is written in a way that is not known here', async () => {
+    const path = await written(', PARQUET_VERSION V2')
+    const numbers = await expected('a_double', 'DOUBLE')
+    expect(read(path, 'a_double')).toEqual(numbers)
+    expect(() => read(path, 'an_integer')).toThrow(NotReadHere)
+    const request = {
+      losses: [{ loss: 'l1' }],
+      columns: { predictions: ['an_integer'], targets: ['a_double'] },
+      by: ['a_key'],
+    }
+    const options = { catalog: await loadLosses(['l1']), threads: 1 }
+    const [there, here] = [path, await written('')].map((file) => evaluate(request, findFiles(file), options))
+    expect((await there!).losses).toEqual((await here!).losses)
+  })
+
+  it('may lie beside columns that are not known here', async () => {
+    const path = join(folder, 'others.parquet')
+    await connection.run(
+      `COPY (SELECT {'x': a_double, 'y': [a_key]} AS s, a_double::DECIMAL(18, 3) AS d, TIMESTAMP '2026-01-01' AS at, a_key FROM t)
+       TO '${path}' (FORMAT parquet, ROW_GROUP_SIZE 4096)`,
+    )
+    expect(readFooter(path)!.columns.map(({ type }) => type)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      'INTEGER',
+    ])
+    expect(read(path, 'a_key')).toEqual(await expected('a_key', 'INTEGER'))
+  })
+
+  it('is not read from a file that is damaged', async () => {
+    const bytes = readFileSync(await written(''))
+    const path = join(folder, 'damaged.parquet')
+    fc.assert(
+      fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (place, change) => {
+        const copy = Buffer.from(bytes)
+        copy[place]! ^= change
+        writeFileSync(path, copy)
+        // Values may be others, but nothing is read outside of the file, and nothing runs forever.
+        try {
+          for (const { name } of readFooter(path)?.columns ?? []) read(path, name)
+        } catch (error) {
+          expect(error).toBeInstanceOf(Error)
+        }
+      }),
+      { numRuns: 30 },
+    )
+  })
+})
+
+describe('packed integers', () => {
+  it('are unpacked at any width', () => {
+    const numbers = fc
+      .integer({ min: 1, max: 32 })
+      .chain((width) =>
+        fc.tuple(
+          fc.constant(width),
+          fc.array(fc.integer({ min: 0, max: 2 ** width - 1 }), { minLength: 1, maxLength: 40 }),
+        ),
+      )
+    fc.assert(
+      fc.property(numbers, ([width, values]) => {
+        const found = new Int32Array(values.length)
+        new HybridReader(packed(values, width), width, 0, packed(values, width).length).read(
+          found,
+          0,
+          values.length,
+        )
+        expect([...found]).toEqual(values.map((x) => x | 0))
+      }),
+    )
+  })
+})
+
+/** One group of packed values. */
+function packed(values: readonly number[], width: number): Uint8Array {
+  const groups = Math.ceil(values.length / 8)
+  const bytes = new Uint8Array(1 + groups * width)
+  bytes[0] = groups * 2 + 1
+  for (const [i, value] of values.entries())
+    for (let bit = 0; bit < width; bit++)
+      if (Math.floor(value / 2 ** bit) % 2 === 1)
+        bytes[1 + ((i * width + bit) >> 3)]! |= 1 << ((i * width + bit) & 7)
+  return bytes
+}
+
+describe('Snappy', () => {
+  it('copies what overlaps', () => {
+    const into = new Uint8Array(12)
+    // 'ab', then 10 bytes from 2 before.
+    decompressSnappy(Uint8Array.of(12, 4, 97, 98, (10 - 4) * 4 + 1, 2), into)
+    expect(Buffer.from(into).toString()).toBe('abababababab')
+  })
+
+  it.each([
+    ['a copy from before the beginning', [4, 1, 9]],
+    ['too little', [9, 4, 97, 98]],
+    ['too much', [1, 4, 97, 98]],
+    ['an end in a literal', [9, 200]],
+  ])('refuses %s', (_, bytes) => {
+    expect(() => decompressSnappy(Uint8Array.from(bytes), new Uint8Array(bytes[0]!))).toThrow(/damaged/)
+  })
+})
