@@ -66,7 +66,11 @@ export const PACKAGES: Readonly<Record<string, (python: () => string) => void>> 
       join(sources, 'First.java'),
       `import io.github.lossd.*;\nimport java.util.Map;\nclass First { public static void main(String[] args) {\n${exampleOf('java', 'java')}\n${check}\n} }\n`,
     )
-    run('mvn', ['-B', '-q', 'compile', 'exec:java', '-Dexec.mainClass=First'], folder)
+    run(
+      'mvn',
+      ['-B', '-q', 'compile', 'exec:java', '-Dexec.mainClass=First', '-Dexec.cleanupDaemonThreads=false'],
+      folder,
+    )
   },
 }
 
@@ -78,7 +82,8 @@ function projectOf(version: string): string {
   <artifactId>first</artifactId>
   <version>1</version>
   <properties>
-    <maven.compiler.release>17</maven.compiler.release>
+    <maven.compiler.source>17</maven.compiler.source>
+    <maven.compiler.target>17</maven.compiler.target>
     <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
   </properties>
   <dependencies>
