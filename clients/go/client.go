@@ -181,6 +181,29 @@ func (c *Client) Analyze(ctx context.Context, question any) (analysis map[string
 	return analysis, c.JSON(ctx, "POST", "/v1/losses:analyze", question, &analysis)
 }
 
+// Check checks the gradient of a loss at given inputs, in four ways. The body has a formula or a definition, unless the loss has a name.
+func (c *Client) Check(ctx context.Context, name string, body any) (checked map[string]any, err error) {
+	path := "/v1/losses"
+	if name != "" {
+		path = lossPath(name)
+	}
+	return checked, c.JSON(ctx, "POST", path+":check", body, &checked)
+}
+
+// Guide says which loss to choose, and why.
+func (c *Client) Guide(ctx context.Context, question url.Values) (guide map[string]any, err error) {
+	path := "/v1/guide"
+	if len(question) > 0 {
+		path += "?" + question.Encode()
+	}
+	return guide, c.JSON(ctx, "GET", path, nil, &guide)
+}
+
+// Catalog of all losses.
+func (c *Client) Catalog(ctx context.Context) (catalog map[string]any, err error) {
+	return catalog, c.JSON(ctx, "GET", "/v1/losses", nil, &catalog)
+}
+
 // Describe one loss: formula, inputs, parameters, references, examples.
 func (c *Client) Describe(ctx context.Context, name string) (described map[string]any, err error) {
 	return described, c.JSON(ctx, "GET", lossPath(name), nil, &described)

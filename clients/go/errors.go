@@ -54,6 +54,8 @@ var (
 	ErrUnreachable = errors.New("the service cannot be reached")
 	// ErrKernelRejected: the bytes of a kernel are not those that their hash stands for.
 	ErrKernelRejected = errors.New("the kernel is not what it was")
+	// ErrTrace: a function cannot be written as a formula.
+	ErrTrace = errors.New("the function cannot be traced")
 	// ErrAbi: a kernel has another version of the binary interface.
 	ErrAbi = errors.New("another ABI")
 )

@@ -68,6 +68,13 @@ func NewFormula(formula string, axes map[string]string, options Options) *Loss {
 	return own
 }
 
+// NewDefinition is a loss by its definition: a formula with declared inputs and parameters.
+func NewDefinition(definition map[string]any, options Options) *Loss {
+	own := NewLoss("", options)
+	own.inline = map[string]any{"definition": definition}
+	return own
+}
+
 // Result of a loss.
 type Result struct {
 	// Loss is NaN with the reduction none, whose results are the Values.

@@ -345,3 +345,91 @@ func BenchmarkLocalHuber32x10(b *testing.B) {
 		}
 	}
 }
+
+func TestTracesAFunctionIntoAFormula(t *testing.T) {
+	client := serviceClient(t)
+	signature := Signature{Inputs: []string{"predictions", "targets"}, Params: Params{"scale": 1.0}}
+	cauchy, err := Trace(signature, func(v map[string]Expression) Expression {
+		return Call("log1p", v["predictions"].Sub(v["targets"]).Div(v["scale"]).Pow(2))
+	}, Options{Params: Params{"scale": 2.0}, Client: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range modes {
+		cauchy.options.Mode = mode
+		result, err := cauchy.Evaluate(context.Background(), pair)
+		if err != nil || math.Abs(result.Loss-math.Log1p(2.25)/2) > 1e-6 {
+			t.Errorf("%s: %v, %v", name, result.Loss, err)
+		}
+	}
+}
+
+func TestKeepsThePrecedenceOfOperatorsInATrace(t *testing.T) {
+	x, y := Expression{text: "x", level: bindsAtom}, Expression{text: "y", level: bindsAtom}
+	for want, got := range map[string]Expression{
+		"(x - y) * (x + 1)":     x.Sub(y).Mul(x.Add(1)),
+		"x - (y - 1)":           x.Sub(y.Sub(1)),
+		"(-x)^2":                x.Neg().Pow(2),
+		"x^(-2)":                x.Pow(-2),
+		"x < y ? x * 0.5 : y":   Where(x.Less(y), x.Mul(0.5), y),
+		"sum(abs(x), rows)":     Call("sum", Call("abs", x), "rows"),
+		"not (x < y) or x == y": x.Less(y).Not().Or(x.Equal(y)),
+	} {
+		if got.err != nil || got.text != want {
+			t.Errorf("got %q (%v), expected %q", got.text, got.err, want)
+		}
+	}
+}
+
+func TestRefusesWhatIsNoFormula(t *testing.T) {
+	for name, body := range map[string]func(v map[string]Expression) Expression{
+		"NaN":        func(v map[string]Expression) Expression { return v["x"].Add(math.NaN()) },
+		"undeclared": func(v map[string]Expression) Expression { return v["x"].Add(v["z"]) },
+		"a slice":    func(v map[string]Expression) Expression { return v["x"].Mul([]float64{1}) },
+	} {
+		if _, err := Trace(Signature{Inputs: []string{"x"}}, body, Options{}); !errors.Is(err, ErrTrace) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestTakesTheFasterPlace(t *testing.T) {
+	loss := NewLoss("huber", Options{})
+	learn := func(isLocal bool, times int, spent time.Duration) {
+		for range times {
+			loss.learn("k", isLocal, spent)
+		}
+	}
+	if !loss.isLocal("k") {
+		t.Error("a kernel is tried first")
+	}
+	learn(true, trials, 900*time.Microsecond)
+	if loss.isLocal("k") {
+		t.Error("then the service, if it may be faster")
+	}
+	learn(false, trials, 500*time.Microsecond)
+	if loss.isLocal("k") {
+		t.Error("the service is faster")
+	}
+	learn(true, 1, 400*time.Microsecond)
+	if !loss.isLocal("k") {
+		t.Error("it is no longer")
+	}
+	loss.forbid("k")
+	if loss.isLocal("k") {
+		t.Error("there is no kernel")
+	}
+}
+
+func TestGuidesAndChecks(t *testing.T) {
+	client := serviceClient(t)
+	guide, err := client.Guide(context.Background(), nil)
+	if err != nil || len(guide) == 0 {
+		t.Errorf("%v, %v", guide, err)
+	}
+	body := map[string]any{"predictions": []float64{1, 5}, "targets": []float64{1, 2}}
+	checked, err := client.Check(context.Background(), "huber", body)
+	if err != nil || len(checked) == 0 {
+		t.Errorf("%v, %v", checked, err)
+	}
+}

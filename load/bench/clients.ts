@@ -41,6 +41,12 @@ const PROGRAMS: readonly Program[] = [
     folder: '.',
   },
   { name: 'Go', command: 'go', args: ['run', './internal/bench'], folder: 'clients/go' },
+  {
+    name: 'Java',
+    command: 'mvn',
+    args: ['-B', '-q', 'test-compile', 'exec:exec@bench'],
+    folder: 'clients/java',
+  },
 ]
 
 const part: Part = async (context) => [await withService({}, (service) => measure(service, context))]

@@ -8,8 +8,8 @@ import type { Precision } from '../tensor.ts'
 /** The version of the binary interface (docs/kernel-abi.md). */
 export const ABI = 1
 
-/** What a runtime supports beyond WebAssembly 1.0. */
-export const FEATURES = ['simd', 'relaxed-simd'] as const
+/** What a runtime supports beyond WebAssembly 1.0. `scalar` is nothing but conversions that saturate. */
+export const FEATURES = ['simd', 'relaxed-simd', 'scalar'] as const
 export type Features = (typeof FEATURES)[number]
 
 /** How elements are stored in the memory of a kernel. */

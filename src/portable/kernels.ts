@@ -22,7 +22,7 @@ import {
 } from '../loops/static-predicates.ts'
 import type { AxisSizes } from './axes.ts'
 import { and } from './code.ts'
-import { KernelUnavailable, type LongProgram, type PortableLoss } from './contract.ts'
+import { type Features, KernelUnavailable, type LongProgram, type PortableLoss } from './contract.ts'
 
 /** A kernel before it is emitted. */
 export interface PlannedKernel {
@@ -59,7 +59,7 @@ export interface EmittedGroup {
 }
 
 /** @throws KernelUnavailable if the program has ops that loops over elements cannot express, or is too large */
-export function planKernels(loss: PortableLoss): PlannedGroup[] {
+export function planKernels(loss: PortableLoss, features: Features): PlannedGroup[] {
   const forms = [...loss.longer, { from: {}, program: loss.program }]
   const given: Conditions = new Map(
     forms.map(({ program }) => [program, evaluateStaticPredicates(program, loss.scalars)]),
@@ -70,7 +70,7 @@ export function planKernels(loss: PortableLoss): PlannedGroup[] {
     return all.map((conditions) => ({
       conditions,
       kernels: forms.flatMap((form) =>
-        kernelsFor(loss, form, conditions.get(form.program) ?? NO_STATIC_PREDICATES),
+        kernelsFor(loss, form, conditions.get(form.program) ?? NO_STATIC_PREDICATES, features),
       ),
     }))
   } catch (error) {
@@ -83,11 +83,13 @@ function kernelsFor(
   { lengths, isBare }: PortableLoss,
   { from, program }: LongProgram,
   staticPredicates: StaticPredicates,
+  features: Features,
 ): PlannedKernel[] {
   const make = (uniform: boolean, lanes?: string): Plan => {
     return planOf(program, { uniform, staticPredicates, lanes })
   }
-  const short = lanesBeside(program, isBare).flatMap((axis) => {
+  const beside = features === 'scalar' ? [] : lanesBeside(program, isBare)
+  const short = beside.flatMap((axis) => {
     const limit = limitOf(program, staticPredicates, axis)
     return limit < 1 ? [] : [{ plan: make(false, axis), uniform: false, across: { axis, limit } }]
   })

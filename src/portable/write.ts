@@ -4,7 +4,7 @@
  * docs/kernel-abi.md has the interface.
  */
 import { Helpers } from '../engines/compiled/emit/helpers.ts'
-import { FLOAT64 } from '../engines/compiled/lane-type.ts'
+import { FLOAT64, firstLaneOf } from '../engines/compiled/lane-type.ts'
 import { HOST_IMPORTS } from '../engines/compiled/math.ts'
 import { SCALAR_TARGET } from '../engines/compiled/scalar-math.ts'
 import { scaleFunction } from '../engines/compiled/scale-in-place.ts'
@@ -41,6 +41,7 @@ import {
 } from './contract.ts'
 import { type EmittedGroup, type EmittedKernel, elementTypesOf, emitGroup, planKernels } from './kernels.ts'
 import { gradientName, layoutFunction, VALUES } from './layout.ts'
+import { withoutSimd } from './lowering/lower.ts'
 import { type MemoryMap, memoryMap, RESULT } from './memory-map.ts'
 import { divides, is, Reducer, sumFunction } from './reduction.ts'
 import { isTrue, ScalarEmitter } from './scalars.ts'
@@ -107,7 +108,7 @@ class ModuleWriter {
 
   constructor(loss: PortableLoss, features: Features) {
     this.#loss = loss
-    const planned = planKernels(loss)
+    const planned = planKernels(loss, features)
     const kernels = planned.flatMap((group) => group.kernels)
     const usesHost = [loss.program, ...kernels.map(({ plan }) => plan.program)].some(({ nodes }) =>
       nodes.some(({ op: name }) => name === 'sin' || name === 'cos'),
@@ -117,8 +118,9 @@ class ModuleWriter {
     const base = this.#imports + FUNCTIONS.length + 2 * kernels.length
     this.#table = { base, functions: [] }
     this.#scalars = new Helpers(FLOAT64, SCALAR_TARGET, this.#table)
-    const types = elementTypesOf(loss)
-    const target = { relaxed: features === 'relaxed-simd' }
+    const whole = elementTypesOf(loss)
+    const types = features === 'scalar' ? { ...whole, lane: firstLaneOf(whole.lane) } : whole
+    const target = { relaxed: features === 'relaxed-simd', outlined: features === 'scalar' }
     const helpers = new Helpers(types.lane, target, this.#table)
     this.#groups = planned.map((group) => emitGroup(group, target, types, helpers))
     this.#kernels = this.#groups.flatMap((group) => group.kernels)
@@ -138,10 +140,15 @@ class ModuleWriter {
   write(about: Readonly<Record<string, unknown>>): Uint8Array<ArrayBuffer> {
     const own = this.#functions()
     const launches = this.#kernels.map((kernel, place) => this.#launch(kernel, place))
-    const functions = [...own, ...launches, ...this.#kernels.map(({ f }) => f), ...this.#table.functions]
+    const vectorized = [...own, ...launches, ...this.#kernels.map(({ f }) => f), ...this.#table.functions]
+    const imports = HOST_IMPORTS.slice(0, this.#imports)
+    const isScalar = this.manifest.features === 'scalar'
+    const lanes = this.manifest.precision === 'float64' ? 'f64' : 'f32'
+    const kernels = new Set(this.#kernels.map(({ f }) => f))
+    const functions = isScalar ? withoutSimd(imports, vectorized, kernels, lanes) : vectorized
     const exported = FUNCTIONS.filter((name) => name.startsWith('lossd_'))
     return encodeStandaloneModule({
-      imports: HOST_IMPORTS.slice(0, this.#imports),
+      imports,
       functions,
       exports: Object.fromEntries(exported.map((name) => [name, this.#indexOf(name)])),
       memory: { pages: Math.ceil(this.#map.end / 65536), data: [this.#defaults()] },

@@ -3,7 +3,7 @@
  * runs the first example of its README there.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -53,6 +53,48 @@ export const PACKAGES: Readonly<Record<string, (python: () => string) => void>> 
     run('go', ['mod', 'tidy'], folder)
     run('go', ['run', '.'], folder)
   },
+  java() {
+    const folder = emptyFolder()
+    const pom = readFileSync(join(root, 'clients/java/pom.xml'), 'utf8')
+    const [, version] = /^ {2}<version>(.+)<\/version>$/m.exec(pom)!
+    run('mvn', ['-B', '-q', '-DskipTests', 'install'], join(root, 'clients/java'))
+    const sources = join(folder, 'src/main/java')
+    mkdirSync(sources, { recursive: true })
+    writeFileSync(join(folder, 'pom.xml'), projectOf(version!))
+    const check = 'if (Math.abs(w - 2) > 0.01) throw new AssertionError(w);'
+    writeFileSync(
+      join(sources, 'First.java'),
+      `import io.github.lossd.*;\nimport java.util.Map;\nclass First { public static void main(String[] args) {\n${exampleOf('java', 'java')}\n${check}\n} }\n`,
+    )
+    run(
+      'mvn',
+      ['-B', '-q', 'compile', 'exec:java', '-Dexec.mainClass=First', '-Dexec.cleanupDaemonThreads=false'],
+      folder,
+    )
+  },
+}
+
+/** A Maven project that needs nothing but the client. */
+function projectOf(version: string): string {
+  return `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>first</groupId>
+  <artifactId>first</artifactId>
+  <version>1</version>
+  <properties>
+    <maven.compiler.source>17</maven.compiler.source>
+    <maven.compiler.target>17</maven.compiler.target>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+  </properties>
+  <dependencies>
+    <dependency>
+      <groupId>io.github.lossd</groupId>
+      <artifactId>lossd</artifactId>
+      <version>${version}</version>
+    </dependency>
+  </dependencies>
+</project>
+`
 }
 
 function emptyFolder(): string {

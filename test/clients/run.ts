@@ -48,6 +48,10 @@ const CLIENTS: Readonly<Record<string, () => readonly Tests[]>> = {
       { command, args: ['test', '--quiet', '--release', '--features', 'local'], folder: 'clients/rust' },
     ]
   },
+  java: () => {
+    const command = toolCalled('mvn', '--version')
+    return [{ command, args: ['-B', '-q', 'test'], folder: 'clients/java' }]
+  },
   typescript: () => {
     const files = testsIn('clients/typescript/test', /\.test\.ts$/)
     const paths = files.map((file) => `clients/typescript/test/${file}`)

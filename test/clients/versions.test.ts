@@ -11,6 +11,8 @@ it.each([
   ['clients/python/src/lossd/_client.py', /^VERSION = "(.+)"$/m],
   ['clients/python/src/lossd/_catalog.json', /^\{"version":"([^"]+)"/],
   ['clients/go/doc.go', /^const Version = "(.+)"$/m],
+  ['clients/java/pom.xml', /^ {2}<version>(.+)<\/version>$/m],
+  ['clients/java/src/main/java/io/github/lossd/Client.java', /String VERSION = "(.+)";$/m],
   ['clients/rust/Cargo.toml', /^version = "(.+)"$/m],
   ['clients/rust/src/lib.rs', /^pub const VERSION: &str = "(.+)";$/m],
   ['clients/typescript/package.json', /"version": "(.+)"/],

@@ -113,6 +113,38 @@ impl Client {
         serde_json::from_slice(&answer).map_err(|error| Error::Unreachable(error.to_string()))
     }
 
+    /// Keeps a loss of your own under namespace/name.
+    pub fn register(&self, definition: &Value) -> Result<Value, Error> {
+        self.json("POST", "/v1/losses", Some(definition))
+    }
+
+    /// What can be proved of a loss, such as `json!({ "loss": "huber" })`.
+    pub fn analyze(&self, question: &Value) -> Result<Value, Error> {
+        self.json("POST", "/v1/losses:analyze", Some(question))
+    }
+
+    /// Checks the gradient of a loss at given inputs, in four ways. Without a name, the body has a `formula` or a `definition`.
+    pub fn check(&self, name: Option<&str>, body: &Value) -> Result<Value, Error> {
+        let path = name.map_or("/v1/losses".into(), path_of);
+        self.json("POST", &format!("{path}:check"), Some(body))
+    }
+
+    /// One loss: formula, inputs, parameters, references, examples.
+    pub fn describe(&self, name: &str) -> Result<Value, Error> {
+        self.json("GET", &path_of(name), None)
+    }
+
+    /// All losses.
+    pub fn catalog(&self) -> Result<Value, Error> {
+        self.json("GET", "/v1/losses", None)
+    }
+
+    /// Which loss to choose, and why.
+    pub fn guide(&self, question: &[(&str, &str)]) -> Result<Value, Error> {
+        let pairs: Vec<_> = question.iter().map(|(name, value)| format!("{name}={}", escaped(value, ""))).collect();
+        self.json("GET", &format!("/v1/guide?{}", pairs.join("&")), None)
+    }
+
     pub(crate) fn evaluate(&self, loss: &Loss, inputs: &Inputs) -> Result<Output, Error> {
         let mut options = loss.inline.clone();
         options.insert("reduction".into(), json!(loss.reduction));
@@ -199,7 +231,9 @@ mod kernels {
         pub(crate) fn kernel(&self, loss: &Loss, inputs: &Inputs) -> Result<Vec<u8>, Error> {
             let own: Vec<_> = inputs.iter().filter(|(name, _)| !matches!(*name, "sample_weight" | "grad_output")).collect();
             let structure: Vec<_> = own.iter().map(|(name, t)| json!([name, t.dtype(), t.shape.len()])).collect();
-            let question = json!([1, self.url, loss.name, loss.inline, loss.params, loss.gradients, structure]).to_string();
+            let is_of_service = loss.name.as_deref().map_or(true, |name| name.contains('/'));
+            let url = if is_of_service { &self.url } else { "" };
+            let question = json!([1, url, loss.name, loss.inline, loss.params, loss.gradients, structure]).to_string();
             if let Some(module) = self.cached(&question)? {
                 return Ok(module);
             }

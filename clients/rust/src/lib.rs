@@ -10,14 +10,19 @@
 //! # Ok::<(), lossd::Error>(())
 //! ```
 
+#[cfg(feature = "local")]
+mod auto;
 mod client;
 mod error;
 #[cfg(feature = "local")]
 mod kernel;
-#[cfg(feature = "local")]
+#[cfg_attr(not(feature = "local"), allow(dead_code))]
 mod numbers;
 mod tensor;
+pub mod trace;
 
+#[cfg(feature = "local")]
+pub use auto::Auto;
 pub use client::Client;
 pub use error::{Error, Place, Problem};
 #[cfg(feature = "local")]

@@ -122,3 +122,57 @@ fn returns_where_there_is_no_service() {
     let inputs = [("predictions", Tensor::f32(vec![1.0], &[1])), ("targets", Tensor::f32(vec![1.0], &[1]))];
     assert!(matches!(Loss::new("huber").remote(&client, &inputs), Err(Error::Unreachable(_))));
 }
+
+#[test]
+fn trains_to_the_weights_of_a_gradient_by_hand() {
+    let Some(client) = service() else { return };
+    let (x, y) = ([[1.0, 2.0], [3.0, 1.0], [0.0, 4.0], [2.0, 2.0]], vec![5.0, 5.0, 8.0, 6.5]);
+    let predicted = |w: &[f64; 2]| x.iter().map(|row| row[0] * w[0] + row[1] * w[1]).collect::<Vec<_>>();
+    let train = |gradient: &mut dyn FnMut(Vec<f64>) -> Vec<f64>| {
+        let mut w = [0.0, 0.0];
+        for _ in 0..200 {
+            for (g, row) in gradient(predicted(&w)).iter().zip(x) {
+                w = [w[0] - 0.1 * g * row[0], w[1] - 0.1 * g * row[1]];
+            }
+        }
+        w
+    };
+    let want = train(&mut |p| p.iter().zip(&y).map(|(p, y)| (p - y).clamp(-1.0, 1.0) / 4.0).collect());
+    let huber = Loss::new("huber").gradients(&["predictions"]);
+    let auto = huber.auto(&client);
+    let computes: [&dyn Fn(&Inputs) -> Result<Output, Error>; 3] =
+        [&|inputs| local(&huber, &client, inputs), &|inputs| huber.remote(&client, inputs), &|inputs| auto.evaluate(inputs)];
+    for compute in computes {
+        let got = train(&mut |p| {
+            let inputs = [("predictions", Tensor::f64(p, &[4])), ("targets", Tensor::f64(y.clone(), &[4]))];
+            compute(&inputs).unwrap().gradients["predictions"].to_f64()
+        });
+        assert!((got[0] - want[0]).abs() < 1e-9 && (got[1] - want[1]).abs() < 1e-9, "{got:?}, expected {want:?}");
+    }
+}
+
+#[test]
+fn traces_a_function_into_a_formula() {
+    let Some(client) = service() else { return };
+    let cauchy = Loss::traced(["predictions", "targets"], [("scale", 1.0)], |[p, t], [scale]| {
+        lossd::trace::call("log1p", [((p - t) / scale).pow(2.0)])
+    });
+    let cauchy = cauchy.param("scale", 2.0);
+    let inputs = [("predictions", Tensor::f32(vec![1.0, 5.0], &[2])), ("targets", Tensor::f32(vec![1.0, 2.0], &[2]))];
+    for found in [local(&cauchy, &client, &inputs), cauchy.remote(&client, &inputs)] {
+        assert!((found.unwrap().loss - 2.25_f64.ln_1p() / 2.0).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn auto_goes_on_when_the_service_is_gone() {
+    let Some(client) = service() else { return };
+    let inputs = [("predictions", Tensor::f32(vec![1.0, 5.0], &[2])), ("targets", Tensor::f32(vec![1.0, 2.0], &[2]))];
+    let huber = Loss::new("huber");
+    let folder = std::env::temp_dir().join(format!("lossd-gone-{}", std::process::id()));
+    huber.compile(&client.cache(&folder), &inputs).unwrap();
+    let auto = huber.auto(&Client::new("http://127.0.0.1:9").cache(&folder).retries(0));
+    for _ in 0..10 {
+        assert_eq!(auto.evaluate(&inputs).unwrap().loss, 1.25);
+    }
+}

@@ -145,13 +145,14 @@ class Emitter {
       const end = f.let(op('i32.sub', last, i32(width * copies - 1)), I32)
       this.#turns(loop, { index, copies, full: true }, end)
     }
-    this.#turns(loop, { index, copies: 1, full: false }, last)
+    this.#turns(loop, { index, copies: 1, full: lane.count === 1 }, last)
     for (const accumulator of accumulators) this.#sums.finish(accumulator, lanes)
   }
 
   #unrolling({ lanes, body }: Loop): readonly number[] {
     const isInnermost = body.every(({ kind }) => kind !== 'loop' && kind !== 'whole axis')
-    if (!isInnermost || (!lanes && this.#context.laneLoop === undefined)) return []
+    if (!isInnermost || this.#context.lane.count === 1 || (!lanes && this.#context.laneLoop === undefined))
+      return []
     return costOf(body, this.#context.program) > LONG ? UNROLLED_LONG : UNROLLED
   }
 

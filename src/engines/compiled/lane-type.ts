@@ -60,8 +60,8 @@ export interface StoredType {
 
 export interface LaneType {
   readonly precision: Precision
-  /** Number of lanes. */
-  readonly count: 4 | 2
+  /** Number of lanes that are used. */
+  readonly count: 4 | 2 | 1
   readonly places: readonly number[]
   /** The type of one lane as an argument of a function. */
   readonly scalar: typeof F32 | typeof F64
@@ -204,6 +204,11 @@ export const FLOAT64: LaneType = {
 /** The lanes of a precision. */
 export function lanesOf(precision: Precision): LaneType {
   return precision === 'float64' ? FLOAT64 : FLOAT32
+}
+
+/** The same type where only the first lane is used: every iteration of a loop computes one element. */
+export function firstLaneOf(lane: LaneType): LaneType {
+  return { ...lane, count: 1, places: [0] }
 }
 
 type Picks = readonly [number, number, number, number]

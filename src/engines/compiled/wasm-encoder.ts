@@ -166,6 +166,9 @@ const SIMD = {
 export type CoreOp = keyof typeof CORE
 export type SimdOp = keyof typeof SIMD
 
+/** Instruction -> its opcode after the prefix. */
+export const SIMD_OPCODES: Readonly<Record<SimdOp, number>> = SIMD
+
 /**
  * An instruction after its operands.
  *
@@ -363,6 +366,16 @@ export class FunctionBuilder {
     return inner
   }
 
+  /** The types of the locals after the parameters. */
+  get locals(): readonly ValueType[] {
+    return this.#locals
+  }
+
+  /** The instructions, without the end of the function. */
+  body(): Uint8Array {
+    return flatten(this.#body)
+  }
+
   encode(): Code {
     const groups = this.#locals.map((type) => [1, type])
     return measured([vector(groups), this.#body, 0x0b])
@@ -531,6 +544,15 @@ function bitsOf(value: number): number {
 /** LEB128. */
 function unsigned(value: number): Code {
   return value >= 0 && value < 0x80 ? value : longUnsigned(value)
+}
+
+/** @returns the number at a place, and where the next byte is */
+export function decodeUnsigned(code: Uint8Array, start: number): [number, number] {
+  let value = 0
+  for (let at = start, shift = 0; ; at++, shift += 7) {
+    value += (code[at] & 0x7f) * 2 ** shift
+    if (code[at] < 0x80) return [value, at + 1]
+  }
 }
 
 function longUnsigned(value: number): number[] {

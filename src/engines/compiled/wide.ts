@@ -18,6 +18,8 @@ import {
 export interface TargetFeatures {
   /** Relaxed SIMD: a multiply and an add in one step, rounded once where the machine can. */
   readonly relaxed: boolean
+  /** Whether functions of the library are called where they would be inlined: some compilers give up on long functions. */
+  readonly outlined?: boolean
 }
 
 /** Lane by lane. */

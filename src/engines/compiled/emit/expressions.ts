@@ -9,6 +9,7 @@ import type { LaneType } from '../lane-type.ts'
 import { type MathOp, mathOf } from '../math.ts'
 import { type Code, call, type FunctionBuilder, get, op } from '../wasm-encoder.ts'
 import type { CodegenContext } from './codegen-context.ts'
+import type { SpecialCase } from './helpers.ts'
 import type { LoadStoreEmitter } from './load-store.ts'
 
 /** Emits nodes at the current point of a context. */
@@ -96,12 +97,12 @@ export class ExpressionEmitter {
   }
 
   #elementwise({ op: name, args, hint }: Node): Code {
-    const { f, target, program, lane } = this.#context
+    const { f, program, lane } = this.#context
     const math = mathOf(lane)
     if (name === 'polygamma') return this.#polygamma(args)
     const [a, b] = args.map((arg) => this.real(arg))
-    if (name === 'log1p' && this.#isUnit(args[0])) return math.log1pUnitInterval(f, target, a)
-    if (name === 'exp' && hint === 'up to 0') return math.expUpToZero(f, target, f.let(a))
+    if (name === 'log1p' && this.#isUnit(args[0])) return this.#special('log1pUnitInterval', a)
+    if (name === 'exp' && hint === 'up to 0') return this.#special('expUpToZero', f.let(a))
     if (name in math.ops) return this.#math(name as MathOp, args.length === 1 ? [a] : [a, b])
     // If one argument is a constant other than NaN, one comparison replaces several instructions.
     if ((name === 'max' || name === 'min') && isScalar(program, args[1])) return lane.op(`p${name}`, a, b)
@@ -123,10 +124,15 @@ export class ExpressionEmitter {
     return call(helpers.indexOf(`polygamma ${nodes[n].value!}`), this.real(x))
   }
 
+  #special(name: SpecialCase, x: Code): Code {
+    const { f, target, helpers, lane } = this.#context
+    return target.outlined ? call(helpers.indexOf(name), x) : mathOf(lane)[name](f, target, x)
+  }
+
   #math(name: MathOp, args: readonly Code[]): Code {
     const { f, target, helpers, lane } = this.#context
     const { write, inline } = mathOf(lane).ops[name]
-    if (!inline) return call(helpers.indexOf(name), ...args)
+    if (!inline || target.outlined) return call(helpers.indexOf(name), ...args)
     return write(f, target, ...args.map((arg) => f.let(arg)))
   }
 }

@@ -20,7 +20,10 @@ import {
 import type { TargetFeatures } from '../wide.ts'
 
 /** A function of the language, or one that walks over a buffer of sums. */
-export type Helper = MathOp | `polygamma ${number}` | 'fill' | 'flush'
+export type Helper = MathOp | SpecialCase | `polygamma ${number}` | 'fill' | 'flush'
+
+/** Functions for arguments of which something is known. */
+export type SpecialCase = 'expUpToZero' | 'log1pUnitInterval'
 
 /** Where the functions that are emitted on first use go. */
 export interface HelperTable {
@@ -77,7 +80,8 @@ export class Helpers {
   }
 
   #body(name: Exclude<Helper, 'fill' | 'flush'>, f: FunctionBuilder, args: readonly Code[]): Code {
-    const { ops, polygamma } = mathOf(this.#lane)
+    const { ops, polygamma, ...special } = mathOf(this.#lane)
+    if (name === 'expUpToZero' || name === 'log1pUnitInterval') return special[name](f, this.#target, ...args)
     if (name in ops) return ops[name as MathOp].write(f, this.#target, ...args)
     return polygamma(f, this.#target, Number(name.split(' ')[1]), args[0])
   }
