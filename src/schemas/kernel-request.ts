@@ -2,6 +2,7 @@
 import { cut, Problem, problemAt } from '../errors.ts'
 import { axesText, expandLoss, type InputSpec, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import { declaredSizes, holdsIndices } from '../losses/program.ts'
+import { programsBySize } from '../losses/sized-program.ts'
 import { didYouMean } from '../nearest.ts'
 import {
   FEATURES,
@@ -53,7 +54,7 @@ export function kernelRequest(
   const decoded = { tensors, options: optionsOf(ask, params) }
   const plan = plans(resolved, decoded)
   const loss = portableLoss(plan)
-  const { key: programKey, scalars } = plan.programs().at(-1)!.made
+  const { key: programKey, scalars } = formsOf(plan).at(-1)!.made
   const dtypes = loss.inputs.map(({ name, dtype }) => `${name}:${dtype}`)
   const isBare = String(loss.isBare)
   const key = [
@@ -66,6 +67,8 @@ export function kernelRequest(
   ].join('|')
   return { loss, features, about: aboutOf(resolved, plan), key }
 }
+
+const formsOf = ({ programs, loss, signature }: RequestPlan) => programsBySize(programs, loss, signature)
 
 function checkMembers(ask: KernelAsk) {
   const strange = Object.keys(ask).find((member) => !(KERNEL_OPTIONS as readonly string[]).includes(member))
@@ -154,7 +157,7 @@ function requiredOf(inputs: Loss['inputs']): string[] {
 
 function portableLoss(plan: RequestPlan): PortableLoss {
   const { precision, axes, first, couples, loss } = plan
-  const forms = plan.programs()
+  const forms = formsOf(plan)
   const { program, scalars } = forms.at(-1)!.made
   return {
     program,

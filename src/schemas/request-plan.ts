@@ -24,7 +24,7 @@ import {
   type ProgramSource,
 } from '../losses/program.ts'
 import { cotangentOf, dividesByDenominator, type ReductionSpec } from '../losses/reduction.ts'
-import { programForSizes, programsBySize, type SizedProgram } from '../losses/sized-program.ts'
+import { programForSizes } from '../losses/sized-program.ts'
 import { LruCache } from '../lru.ts'
 import type { Precision } from '../tensor.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
@@ -54,8 +54,9 @@ export interface RequestPlan {
   /** Those of them that are differentiated twice. */
   readonly hessians: readonly string[]
   readonly program: LossProgram
-  /** Those of requests with the same structure and other sizes: see programsBySize. */
-  readonly programs: () => readonly SizedProgram[]
+  /** What it was made of: programsBySize makes those for other sizes. */
+  readonly signature: ProgramSignature
+  readonly programs: ProgramSource
   /** The slowest axis: jobs are concatenated along it, and sample weights apply to it. */
   readonly first: string
   /** Axes of the unreduced loss. */
@@ -189,7 +190,8 @@ function makePlan(
     valueShape,
     answer: answerPlanOf(sketch, valueShape),
     cotangent: cotangentOf(reductionSpec),
-    programs: () => programsBySize(programs, loss, all),
+    signature: all,
+    programs,
     ...batchingOf(sketch),
   }
   return Object.freeze({ ...plan, explanation: options.explain ? explanationOf(plan) : undefined })
