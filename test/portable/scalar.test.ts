@@ -10,6 +10,7 @@ import { writePortableKernel } from '../../src/portable/write.ts'
 import { kernelRequest } from '../../src/schemas/kernel-request.ts'
 import { createRequestPlanSource } from '../../src/schemas/request-plan.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
+import { depth } from '../support/depth.ts'
 import { KernelHost } from '../support/kernel-host.ts'
 import { choicesOf } from '../support/params.ts'
 import { readingsOf, sampleTensors } from '../support/sample.ts'
@@ -48,28 +49,31 @@ const expectClose = (got: ArrayLike<number>, want: ArrayLike<number>, tolerance:
 }
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
-  it.each(['float32', 'float64'] as const)('computes the same with and without SIMD in %s', (precision) => {
-    for (const { perClass } of readingsOf(loss)) {
-      for (const params of choicesOf(loss)) {
-        const samples = ROWS.map((rows) =>
-          sampleTensors(loss, { seed: 7 * rows + 1, precision, rows, params, perClass }),
-        )
-        const [scalar, simd] = (['scalar', 'simd'] as const).map(
-          (features) => new KernelHost(moduleOf(loss, samples[0], params, features)),
-        )
-        for (const tensors of samples) {
-          for (const reduction of REDUCTIONS) {
-            const [got, want] = [scalar.run(tensors, { reduction }), simd.run(tensors, { reduction })]
-            expect(got.status).toBe(want.status)
-            expect([got.denominator, got.count]).toEqual([want.denominator, want.count])
-            expectClose([got.value], [want.value], TOLERANCE[precision], `loss ${reduction}`)
-            for (const [name, numbers] of Object.entries(want.outputs))
-              expectClose(got.outputs[name], numbers, TOLERANCE[precision], `${name} ${reduction}`)
+  it.each(depth(['float32'] as const, ['float32', 'float64'] as const))(
+    'computes the same with and without SIMD in %s',
+    (precision) => {
+      for (const { perClass } of readingsOf(loss)) {
+        for (const params of choicesOf(loss)) {
+          const samples = ROWS.map((rows) =>
+            sampleTensors(loss, { seed: 7 * rows + 1, precision, rows, params, perClass }),
+          )
+          const [scalar, simd] = (['scalar', 'simd'] as const).map(
+            (features) => new KernelHost(moduleOf(loss, samples[0], params, features)),
+          )
+          for (const tensors of samples) {
+            for (const reduction of REDUCTIONS) {
+              const [got, want] = [scalar.run(tensors, { reduction }), simd.run(tensors, { reduction })]
+              expect(got.status).toBe(want.status)
+              expect([got.denominator, got.count]).toEqual([want.denominator, want.count])
+              expectClose([got.value], [want.value], TOLERANCE[precision], `loss ${reduction}`)
+              for (const [name, numbers] of Object.entries(want.outputs))
+                expectClose(got.outputs[name], numbers, TOLERANCE[precision], `${name} ${reduction}`)
+            }
           }
         }
       }
-    }
-  })
+    },
+  )
 })
 
 it('a scalar module has no instruction of SIMD', () => {
