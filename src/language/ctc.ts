@@ -98,11 +98,14 @@ function totalOf({ times, states }: Row, alpha: Float64Array): number {
   )
 }
 
-/** ln(e^a + e^b + e^c); NaN is propagated. */
+/** ln(e^a + e^b + e^c), also where it is nearly 0; NaN is propagated. */
 function logAdd3(a: number, b: number, c: number): number {
-  const largest = Math.max(a, b, c)
+  const [low, high] = [Math.min(a, b), Math.max(a, b)]
+  const [middle, largest] = [Math.min(high, c), Math.max(high, c)]
   if (largest === Number.NEGATIVE_INFINITY) return largest
-  return largest + Math.log(Math.exp(a - largest) + Math.exp(b - largest) + Math.exp(c - largest))
+  // An infinite logarithm has no distance from itself.
+  if (largest === Number.POSITIVE_INFINITY) return Number.NaN
+  return largest + Math.log1p(Math.exp(low - largest) + Math.exp(middle - largest))
 }
 
 /** Lengths beyond the arrays are clipped; the validation has already rejected them. */

@@ -10,7 +10,7 @@ const LOWEST = constF64x2(-Number.MAX_VALUE)
 
 const notNumber = (x: Code) => op('f64x2.ne', x, x)
 
-/** ln(e^a + e^b + e^c) of values in locals. NaN is propagated. */
+/** ln(e^a + e^b + e^c) of values in locals, also where it is nearly 0. NaN is propagated. */
 export function logAdd3(f: FunctionBuilder, target: TargetFeatures, a: Code, b: Code, c: Code): Code {
   const { ops, expUpToZero } = mathOf(FLOAT64)
   const [low, high] = [f.let(op('f64x2.pmin', a, b)), f.let(op('f64x2.pmax', a, b))]
@@ -21,8 +21,7 @@ export function logAdd3(f: FunctionBuilder, target: TargetFeatures, a: Code, b: 
   // The power of the largest is 1.
   const rest = f.let(op('f64x2.add', f.let(power(low)), f.let(power(middle))))
   const isNever = op('f64x2.eq', largest, LOWEST)
-  const sum = f.let(op('f64x2.add', constF64x2(1), rest))
-  const found = f.let(op('f64x2.add', largest, ops.log.write(f, target, sum)))
+  const found = f.let(op('f64x2.add', largest, ops.log1p.write(f, target, rest)))
   // The largest of infinite ones minus itself is NaN.
   const isInfinite = op('f64x2.eq', largest, constF64x2(Number.POSITIVE_INFINITY))
   const strange = op('v128.or', op('v128.or', notNumber(b), notNumber(c)), isInfinite)
