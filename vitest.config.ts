@@ -5,8 +5,8 @@ import { defineConfig } from 'vitest/config'
 import { IS_THOROUGH } from './test/support/depth.ts'
 import { swiftshaderEnvironment } from './test/support/swiftshader.ts'
 
-/** The default leaves one core free. Many tests wait for a disk, a process or a timer, so there is one more than cores. */
-const FORKS = availableParallelism() + 1
+/** The default leaves one core free. Many tests wait for a disk, a process or a timer, so no core needs to be. */
+const FORKS = availableParallelism()
 
 /** Suites that test more in a thorough run. The others would only repeat what `npm test` has already tested. */
 function thoroughSuites(): string[] {
