@@ -84,6 +84,8 @@ export function roundingBounds(program: Program, args: Arguments, arithmetic: Ar
 
 /** Recursions along axes: of these nothing is derived. functions.ts holds them to tolerances. */
 const RECURSIVE: ReadonlySet<Op> = new Set([
+  'recurrence',
+  'reverse_recurrence',
   'solve_lower',
   'solve_upper',
   'ctc',
