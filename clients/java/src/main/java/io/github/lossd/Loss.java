@@ -2,6 +2,7 @@ package io.github.lossd;
 
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -358,7 +359,7 @@ public final class Loss {
 
   private Client.KernelRequest kernelRequest(Map<String, Tensor> inputs, String structure) {
     List<String> texts = new ArrayList<>();
-    kernelInputs(inputs).forEach((input, tensor) -> texts.add(input + ":" + tensor.dtype().word + java.util.Arrays.toString(tensor.sizes()).replace(" ", "")));
+    kernelInputs(inputs).forEach((input, tensor) -> texts.add(input + ":" + tensor.dtype().word + Arrays.toString(tensor.sizes()).replace(" ", "")));
     Map<String, Object> query = new LinkedHashMap<>();
     query.put("inputs", String.join(";", texts));
     // No runtime of Java has SIMD.
@@ -370,7 +371,7 @@ public final class Loss {
     rest.put("inputs", structure);
     rest.put("params", new TreeMap<>(params));
     boolean isOfService = name == null || name.contains("/");
-    List<Object> question = java.util.Arrays.asList(1, isOfService ? client.url() : "", name, inline, rest);
+    List<Object> question = Arrays.asList(1, isOfService ? client.url() : "", name, inline, rest);
     if (inline != null) {
       query.putAll(inline);
       return new Client.KernelRequest(Json.write(question), "POST", "/v1/losses:kernel", Json.write(query).getBytes(StandardCharsets.UTF_8));

@@ -22,15 +22,18 @@ public class ProblemException extends LossdException {
   private final boolean retryable;
   private final String requestId;
 
-  private ProblemException(String code, String detail, List<Place> places, int status, boolean retryable, String requestId) {
-    super(code + ": " + detail, null);
-    this.code = code;
-    this.detail = detail;
-    this.places = List.copyOf(places);
-    this.status = status;
-    this.retryable = retryable;
-    this.requestId = requestId;
+  private ProblemException(Facts facts) {
+    super(facts.code + ": " + facts.detail, null);
+    code = facts.code;
+    detail = facts.detail;
+    places = List.copyOf(facts.places);
+    status = facts.status;
+    retryable = facts.retryable;
+    requestId = facts.requestId;
   }
+
+  /** What every problem has. */
+  private record Facts(String code, String detail, List<Place> places, int status, boolean retryable, String requestId) {}
 
   /**
    * What kind of problem it is.
@@ -99,8 +102,8 @@ public class ProblemException extends LossdException {
   public static final class InvalidRequest extends ProblemException {
     private static final long serialVersionUID = 1;
 
-    private InvalidRequest(String code, String detail, List<Place> places, int status, boolean retryable, String requestId) {
-      super(code, detail, places, status, retryable, requestId);
+    private InvalidRequest(Facts facts) {
+      super(facts);
     }
   }
 
@@ -108,8 +111,8 @@ public class ProblemException extends LossdException {
   public static final class UnknownLoss extends ProblemException {
     private static final long serialVersionUID = 1;
 
-    private UnknownLoss(String code, String detail, List<Place> places, int status, boolean retryable, String requestId) {
-      super(code, detail, places, status, retryable, requestId);
+    private UnknownLoss(Facts facts) {
+      super(facts);
     }
   }
 
@@ -117,8 +120,8 @@ public class ProblemException extends LossdException {
   public static final class AccessDenied extends ProblemException {
     private static final long serialVersionUID = 1;
 
-    private AccessDenied(String code, String detail, List<Place> places, int status, boolean retryable, String requestId) {
-      super(code, detail, places, status, retryable, requestId);
+    private AccessDenied(Facts facts) {
+      super(facts);
     }
   }
 
@@ -126,8 +129,8 @@ public class ProblemException extends LossdException {
   public static final class KernelUnavailable extends ProblemException {
     private static final long serialVersionUID = 1;
 
-    private KernelUnavailable(String code, String detail, List<Place> places, int status, boolean retryable, String requestId) {
-      super(code, detail, places, status, retryable, requestId);
+    private KernelUnavailable(Facts facts) {
+      super(facts);
     }
   }
 
@@ -135,8 +138,8 @@ public class ProblemException extends LossdException {
   public static final class TooManyRequests extends ProblemException {
     private static final long serialVersionUID = 1;
 
-    private TooManyRequests(String code, String detail, List<Place> places, int status, boolean retryable, String requestId) {
-      super(code, detail, places, status, retryable, requestId);
+    private TooManyRequests(Facts facts) {
+      super(facts);
     }
   }
 
@@ -144,8 +147,8 @@ public class ProblemException extends LossdException {
   public static final class DeadlineExceeded extends ProblemException {
     private static final long serialVersionUID = 1;
 
-    private DeadlineExceeded(String code, String detail, List<Place> places, int status, boolean retryable, String requestId) {
-      super(code, detail, places, status, retryable, requestId);
+    private DeadlineExceeded(Facts facts) {
+      super(facts);
     }
   }
 
@@ -153,22 +156,23 @@ public class ProblemException extends LossdException {
   public static final class ServiceFailed extends ProblemException {
     private static final long serialVersionUID = 1;
 
-    private ServiceFailed(String code, String detail, List<Place> places, int status, boolean retryable, String requestId) {
-      super(code, detail, places, status, retryable, requestId);
+    private ServiceFailed(Facts facts) {
+      super(facts);
     }
   }
 
   /** The exception of the class that code and status call for. */
   static ProblemException of(String code, String detail, List<Place> places, int status, boolean retryable, String requestId) {
-    if (code.equals("kernel-unavailable")) return new KernelUnavailable(code, detail, places, status, retryable, requestId);
-    if (code.equals("deadline-exceeded")) return new DeadlineExceeded(code, detail, places, status, retryable, requestId);
+    Facts facts = new Facts(code, detail, places, status, retryable, requestId);
+    if (code.equals("kernel-unavailable")) return new KernelUnavailable(facts);
+    if (code.equals("deadline-exceeded")) return new DeadlineExceeded(facts);
     return switch (status) {
-      case 401, 403 -> new AccessDenied(code, detail, places, status, retryable, requestId);
-      case 404, 410 -> new UnknownLoss(code, detail, places, status, retryable, requestId);
-      case 429 -> new TooManyRequests(code, detail, places, status, retryable, requestId);
+      case 401, 403 -> new AccessDenied(facts);
+      case 404, 410 -> new UnknownLoss(facts);
+      case 429 -> new TooManyRequests(facts);
       default -> status < 500
-          ? new InvalidRequest(code, detail, places, status, retryable, requestId)
-          : new ServiceFailed(code, detail, places, status, retryable, requestId);
+          ? new InvalidRequest(facts)
+          : new ServiceFailed(facts);
     };
   }
 
