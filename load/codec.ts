@@ -6,6 +6,7 @@
 import type { Answer } from '../src/wire/define.ts'
 import json from '../src/wire/json/index.ts'
 import { bodyOf } from './bodies.ts'
+import { median } from './quantile.ts'
 
 const LIMITS = { maxElements: 4_000_000, maxTensors: 32 }
 const SIZES = [
@@ -73,8 +74,4 @@ function timeOf(call: () => unknown, milliseconds: number): number {
     passed = performance.now() - started
   }
   return (passed / calls) * 1e6
-}
-
-function median(times: readonly number[]): number {
-  return [...times].sort((a, b) => a - b)[times.length >> 1]
 }

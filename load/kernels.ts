@@ -11,6 +11,7 @@ import { checkRequest } from '../src/schemas/check.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
 import type { Precision } from '../src/tensor.ts'
 import { sampleTensors } from '../test/support/sample.ts'
+import { median } from './quantile.ts'
 import { type Cell, markdown } from './table.ts'
 
 const MEDIAN_MS = 20
@@ -68,8 +69,4 @@ function compileOnce(loss: Loss, precision: Precision): Measured {
   if (!(module instanceof WebAssembly.Module)) throw new TypeError(`${loss.name} has no module`)
   const { user, system } = process.cpuUsage(started)
   return { nodes: job.program.nodes.length, ms: (user + system) / 1000, bytes: bytes.length }
-}
-
-function median(numbers: readonly number[]): number {
-  return [...numbers].sort((a, b) => a - b)[numbers.length >> 1]
 }

@@ -6,6 +6,7 @@ import { Agent, request } from 'node:http'
 import { cpus } from 'node:os'
 import { type Body, bodyOf } from './bodies.ts'
 import { type Server, withService } from './processes.ts'
+import { quantile } from './quantile.ts'
 import { markdown } from './table.ts'
 
 const SECONDS = 20
@@ -73,10 +74,6 @@ function rowOf({ times: { small, large }, rejected }: Found) {
   const perSecond = (small.length + large.length) / SECONDS
   const shares = [quantile(small, 0.5), quantile(small, 0.99), quantile(large, 0.5), quantile(large, 0.99)]
   return [...shares, perSecond, large.length / SECONDS, rejected]
-}
-
-function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }
 
 /** @returns the status; the body is read and dropped */

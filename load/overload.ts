@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { bodyOf } from './bodies.ts'
 import { post } from './chaos/clients.ts'
 import { type Server, withService } from './processes.ts'
+import { quantile } from './quantile.ts'
 import { markdown } from './table.ts'
 
 const { values: flags } = parseArgs({
@@ -132,8 +133,4 @@ async function openLoop(target: string, rate: number, ms: number): Promise<Sent[
 
 function timesOf(sent: readonly Sent[]): number[] {
   return sent.map(({ ms }) => ms).sort((a, b) => a - b)
-}
-
-function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }

@@ -15,6 +15,7 @@ import { post } from './chaos/clients.ts'
 import { FORMULAS } from './formulas.ts'
 import { residentMB } from './process-info.ts'
 import { type Server, startService } from './processes.ts'
+import { median } from './quantile.ts'
 
 const { values: flags } = parseArgs({ options: { minutes: { type: 'string', default: '10' } } })
 const DURATION_MS = Number(flags.minutes) * 60_000
@@ -237,8 +238,4 @@ function held(pid: number): Held {
     threads: readdirSync(`/proc/${pid}/task`).length,
     files: readdirSync(folder).length,
   }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import {
   Bool,
+  type DataType,
   Dictionary,
   Field,
   FixedSizeList,
@@ -51,7 +52,8 @@ const rows = Array.from({ length: ROWS }, (_, i) => ({
   logits: [(i % 11) / 4, (i % 7) / 4, (i % 5) / 4],
   label: i % 3,
 }))
-const column = <K extends keyof (typeof rows)[number]>(name: K) => rows.map((row) => row[name])
+type Row = (typeof rows)[number]
+const column = <K extends keyof Row>(name: K) => rows.map((row) => row[name])
 
 async function copyAs(path: string, options: string) {
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
@@ -64,37 +66,19 @@ async function copyAs(path: string, options: string) {
   rmSync(source)
 }
 
-const arrowTable = (from = rows, region: Utf8 | Dictionary = new Dictionary(new Utf8(), new Int32())) =>
-  new Table({
-    y: vectorFromArray(
-      from.map(({ y }) => y),
-      new Float64(),
-    ),
-    y_hat: vectorFromArray(
-      from.map(({ y_hat }) => y_hat),
-      new Float32(),
-    ),
-    w: vectorFromArray(
-      from.map(({ w }) => w),
-      new Float64(),
-    ),
-    clicked: vectorFromArray(
-      from.map(({ clicked }) => clicked),
-      new Bool(),
-    ),
-    region: vectorFromArray(
-      from.map((row) => row.region),
-      region,
-    ),
-    logits: vectorFromArray(
-      from.map(({ logits }) => logits),
-      new List(new Field('item', new Float64())),
-    ),
-    label: vectorFromArray(
-      from.map(({ label }) => BigInt(label)),
-      new Int64(),
-    ),
+const arrowTable = (from = rows, region: Utf8 | Dictionary = new Dictionary(new Utf8(), new Int32())) => {
+  const vector = <T extends DataType>(of: (row: Row) => unknown, type: T) =>
+    vectorFromArray(from.map(of), type)
+  return new Table({
+    y: vector(({ y }) => y, new Float64()),
+    y_hat: vector(({ y_hat }) => y_hat, new Float32()),
+    w: vector(({ w }) => w, new Float64()),
+    clicked: vector(({ clicked }) => clicked, new Bool()),
+    region: vector((row) => row.region, region),
+    logits: vector(({ logits }) => logits, new List(new Field('item', new Float64()))),
+    label: vector(({ label }) => BigInt(label), new Int64()),
   })
+}
 
 const arrays = () => ({
   y: { data: Float64Array.from(column('y')), shape: [ROWS] },

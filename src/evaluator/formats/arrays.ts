@@ -1,5 +1,6 @@
 /** Arrays of equal length as a table: what npz and safetensors hold. */
 import { cut } from '../../errors.ts'
+import { sizeOf } from '../../tensor.ts'
 import type { ColumnRows, ColumnType, Table, TableColumn } from './define.ts'
 import { bytesOf, type Element, swap, widen } from './elements.ts'
 import type { FileBytes } from './file-bytes.ts'
@@ -47,7 +48,7 @@ export class ArrayTable implements Table {
     this.#rowBytes = Math.max(1, ...this.#arrays.map(rowBytesOf))
     this.columns = this.#arrays.map((array) => ({ name: array.name, type: typeOf(array) }))
     for (const { file, offset, name, shape, element } of this.#arrays) {
-      const bytes = product(shape) * widthOf(element)
+      const bytes = sizeOf(shape) * widthOf(element)
       if (!Number.isSafeInteger(bytes) || offset + bytes > file.size)
         throw new Error(`the array "${cut(name)}" of ${bytes} bytes does not fit into the file`)
     }
@@ -128,10 +129,6 @@ function commonLength(arrays: readonly StoredArray[]): number {
   throw new Error(
     `its arrays must have equally many rows: "${cut(first.name)}" has ${first.shape[0]}, "${cut(other.name)}" has ${other.shape[0]}`,
   )
-}
-
-export function product(shape: readonly number[]): number {
-  return shape.reduce((all, size) => all * size, 1)
 }
 
 function textsOf(bytes: Buffer, { text, length }: TextElement): string[] {

@@ -1,4 +1,5 @@
-import { ArrayTable, product, type StoredArray } from './arrays.ts'
+import { sizeOf } from '../../tensor.ts'
+import { ArrayTable, type StoredArray } from './arrays.ts'
 import type { FormatDefinition, Source, Table } from './define.ts'
 import { bytesOf, type Element } from './elements.ts'
 import { FileBytes } from './file-bytes.ts'
@@ -74,7 +75,7 @@ function arrayOf(
     throw new Error(`the tensor "${name}" has the dtype ${dtype}, which is not supported`)
   const isShape = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0)
   const [from = Number.NaN, to = Number.NaN] = Array.isArray(data_offsets) ? data_offsets : []
-  const bytes = isShape ? product(shape) * (element === 'bool' ? 1 : bytesOf(element)) : Number.NaN
+  const bytes = isShape ? sizeOf(shape) * (element === 'bool' ? 1 : bytesOf(element)) : Number.NaN
   if (!(Number.isSafeInteger(from) && from >= 0 && to - from === bytes))
     throw new Error(`the tensor "${name}" does not have the place that its shape needs`)
   return { name, file, offset: start + from, shape: shape!, element }
