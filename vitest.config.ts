@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { IS_THOROUGH } from './test/support/depth.ts'
 import { swiftshaderEnvironment } from './test/support/swiftshader.ts'
@@ -16,6 +17,14 @@ function thoroughSuites(): string[] {
 }
 
 export default defineConfig({
+  resolve: {
+    alias: [
+      {
+        find: /^.*\/spawn-worker-thread\.ts$/,
+        replacement: fileURLToPath(new URL('test/support/spawn-built-worker.ts', import.meta.url)),
+      },
+    ],
+  },
   test: {
     include: IS_THOROUGH ? thoroughSuites() : ['test/**/*.test.ts'],
     pool: 'forks',
