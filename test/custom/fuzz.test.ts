@@ -113,7 +113,7 @@ it('the parser accepts a text or reports where it is wrong', () => {
         expect((error as FormulaError).detail.length).toBeLessThan(2000)
       }
     }),
-    { numRuns: depth(1500, 5000) },
+    { numRuns: depth(700, 5000) },
   )
 })
 
@@ -155,7 +155,7 @@ it('a document becomes a loss, or a problem with a pointer', () => {
         expect((error as Problem).status).toBeLessThan(500)
       }
     }),
-    { numRuns: depth(700, 2000) },
+    { numRuns: depth(350, 2000) },
   )
 })
 
@@ -529,7 +529,7 @@ it('inputs with any kinds and axes, in any order, are evaluated or rejected', as
         expect([200, 422], JSON.stringify(body)).toContain(status)
       },
     ),
-    { numRuns: 800 },
+    { numRuns: depth(400, 800) },
   )
   expect([...seen].sort()).toEqual([200, 422])
 }, 120_000)
