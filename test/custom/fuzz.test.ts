@@ -529,7 +529,7 @@ it('inputs with any kinds and axes, in any order, are evaluated or rejected', as
         expect([200, 422], JSON.stringify(body)).toContain(status)
       },
     ),
-    { numRuns: depth(400, 800) },
+    { numRuns: 800 },
   )
   expect([...seen].sort()).toEqual([200, 422])
 }, 120_000)
