@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { bodyOf } from './bodies.ts'
 import { post } from './chaos/clients.ts'
+import { cpuSeconds } from './process-info.ts'
 import { type Server, withService } from './processes.ts'
 import { quantile } from './quantile.ts'
 import { markdown } from './table.ts'
@@ -47,6 +48,8 @@ console.log(
       ['sent/s', found.offered, ''],
       ['goodput, answers in time/s', found.goodput, `>= ${MARKS.goodput * 100} % of the peak`],
       ['part of the peak', found.goodput / found.peak, ''],
+      ['CPU time of the service for each answer at the peak, ms', found.cpu[0]!, ''],
+      ['and under overload, with the refusals, ms', found.cpu[1]!, ''],
       ['accepted, but late or failed', found.late, ''],
       ['p99 of answers, ms', found.answers, `< ${DEADLINE_MS}`],
       ['p50 of refusals, ms', found.refusals[0]!, ''],
@@ -64,21 +67,27 @@ const misses = [
 for (const miss of misses) console.error(`FAIL ${miss}`)
 process.exitCode = misses.length > 0 ? 1 : 0
 
-async function measure({ url }: Server) {
+async function measure({ url, pid }: Server) {
   const target = `${url}/v1/losses/nt_xent`
   await closedLoop(target, 2)
+  const before = cpuSeconds(pid)
   const peak = await closedLoop(target, SECONDS.peak)
+  const between = cpuSeconds(pid)
   const factor = Number(flags.factor)
   const during = await openLoop(target, factor * peak, SECONDS.overload * 1000)
+  const afterwards = cpuSeconds(pid)
   const ended = performance.now()
   const after = await openLoop(target, 0.5 * peak, SECONDS.after * 1000)
   const settled = during.filter(({ at }) => at - during[0]!.at > SETTLE_MS)
   const seconds = SECONDS.overload - SETTLE_MS / 1000
   const isGood = ({ status, ms }: Sent) => status === 200 && ms <= DEADLINE_MS
+  const answered = during.filter(({ status }) => status === 200).length
   const refused = timesOf(settled.filter(({ status }) => status === 429 || status === 503))
   const failures = after.filter((one) => !isGood(one))
   return {
     peak,
+    // What an answer costs the service at the peak, and what it costs together with the refusals beside it.
+    cpu: [(between - before) / (peak * SECONDS.peak), (afterwards - between) / answered].map((s) => 1000 * s),
     offered: settled.length / seconds,
     goodput: settled.filter(isGood).length / seconds,
     late: settled.filter((one) => !isGood(one) && one.status !== 429 && one.status !== 503).length,

@@ -25,3 +25,13 @@ export function residentMB(pid: number, field: 'VmRSS' | 'VmHWM' = 'VmRSS'): num
   const kilobytes = Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)![1])
   return (kilobytes * 1024) / 1e6
 }
+
+/** Linux counts in hundredths of a second on every machine. */
+const TICKS_A_SECOND = 100
+
+/** CPU time of all threads so far, in s, of the process and of the system on its behalf. */
+export function cpuSeconds(pid: number): number {
+  // The name, in parentheses, may hold spaces.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND
+}

@@ -17,6 +17,8 @@ const MAX_HEADERS = 100
 
 /** How long the rest of a rejected body is read: without receiving a byte, and in total. */
 const LINGER_MS = { idle: 1000, longest: 5000 } as const
+/** Up to this size, reading the rest of a rejected body costs less than another connection would, on both sides. */
+const DISCARDED_BYTES = 2 ** 20
 
 /** What this file needs to know about the formats, and where it logs failures. */
 export interface EdgeOptions {
@@ -81,9 +83,21 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
     .headers({ ...problemHeaders(problem), 'X-Request-Id': request.id, 'Content-Length': body.length })
     .type(PROBLEM_MEDIA_TYPE)
   if (request.raw.complete) return reply.send(body)
-  // The rest of an unread body would be taken for the next request.
   refused.add(request.raw.socket)
+  if (isDiscarded(request.raw)) {
+    request.raw.once('end', () => refused.delete(request.raw.socket)).resume()
+    return reply.send(body)
+  }
+  // The rest of an unread body would be taken for the next request.
   return reply.header('Connection', 'close').send(Readable.from(lingering(body, request.raw)))
+}
+
+/**
+ * Whether the rest of its body is read, so that the connection can be used again. A client that waits for `100 Continue` may not
+ * send a body at all.
+ */
+function isDiscarded({ headers }: IncomingMessage): boolean {
+  return headers.expect === undefined && Number(headers['content-length']) <= DISCARDED_BYTES
 }
 
 /**

@@ -377,7 +377,27 @@ describe('a connection', () => {
 
   it('P17 stays in sync after an error in the middle of a body', async () => {
     const { text } = await speak([head([...json(40_000), 'Accept: image/png']), 'x'.repeat(40_000) + request])
-    expect(statusesOf(text)).toEqual([406])
+    expect(statusesOf(text)).toEqual([406, 200])
+  })
+
+  it.each([
+    ['more than a megabyte', json(2_000_000)],
+    ['unknown size', [...json().slice(0, 1), 'Transfer-Encoding: chunked']],
+    ['a client that waits for 100 Continue', [...json(40_000), 'Expect: 100-continue']],
+  ])('P17 is closed after an error in the middle of a body of %s', async (_, lines) => {
+    const { text, closed } = await speak(
+      [head([...lines, 'Accept: image/png']), '3e8\r\n', 'x'.repeat(1000)],
+      { quietMs: 4000 },
+    )
+    expect([statusesOf(text), closed]).toEqual([[406], true])
+    expect(text).toMatch(/^connection: close/im)
+  })
+
+  it('P17 is closed after an error in the middle of a body whose rest never arrives', async () => {
+    const { text, closed } = await speak([head([...json(40_000), 'Accept: image/png']), 'x'], {
+      quietMs: 5000,
+    })
+    expect([statusesOf(text), closed]).toEqual([[406], true])
   })
 
   it('P17 is still read after an error, so that a client that writes first sees the response', async () => {
