@@ -105,7 +105,11 @@ try {
 } catch {
   // Without write permission this is a container image, in which nothing is built any more.
 }
-await import('./${name}/${file}')
+await import('./${name}/${file}').catch((error) => {
+  if (error.code !== 'EMFILE') throw error
+  console.error('lossd: the limit of open files is too low to start; raise it, for example with ulimit -n 1024')
+  process.exit(1)
+})
 `
 }
 
