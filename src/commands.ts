@@ -161,7 +161,7 @@ async function lossOf(name: string, params: Params = {}): Promise<ResolvedLoss> 
   const { existsSync, readFileSync } = await import('node:fs')
   if (name.endsWith('.json'))
     return withoutPreset(checkDefinition(JSON.parse(readFileSync(name, 'utf8')), ''))
-  if (!existsSync(name)) return resolveLoss(await loadCatalog(), name)
+  if (!existsSync(name)) return resolveLoss(await loadCatalog(), name, 'lossd losses')
   const formula = readFileSync(name, 'utf8').trimEnd()
   return withoutPreset(checkDefinition(definitionOfFormula({ formula, params }), '', ANONYMOUS))
 }

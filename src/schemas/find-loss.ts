@@ -4,12 +4,15 @@ import type { Catalog } from '../losses/catalog.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
 import { suggesting } from '../nearest.ts'
 
-/** @throws Problem `unknown-loss` */
-export function resolveLoss(catalog: Catalog, name: string): ResolvedLoss {
+/**
+ * @param list what prints the names, for whoever asks
+ * @throws Problem `unknown-loss`
+ */
+export function resolveLoss(catalog: Catalog, name: string, list = 'GET /v1/losses'): ResolvedLoss {
   const resolved = catalog.resolve(name)
   if (resolved !== undefined) return resolved
   const meant = catalog.nearest(name)
   const guess = meant.length === 0 ? '' : suggesting(...meant)
-  const detail = `there is no loss "${name.slice(0, 80)}"; GET /v1/losses lists them${guess}`
+  const detail = `there is no loss "${name.slice(0, 80)}"; ${list} lists them${guess}`
   throw new Problem('unknown-loss', detail)
 }

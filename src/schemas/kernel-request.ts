@@ -1,5 +1,5 @@
 /** What a request for a portable kernel wants: a query or a body -> the plan of a request of that structure -> the loss. */
-import { cut, Problem, problemAt } from '../errors.ts'
+import { cut, Problem, pointerToken, problemAt } from '../errors.ts'
 import { axesText, expandLoss, type InputSpec, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import { declaredSizes, holdsIndices } from '../losses/program.ts'
 import { programsBySize } from '../losses/sized-program.ts'
@@ -74,7 +74,7 @@ function checkMembers(ask: KernelAsk) {
   const strange = Object.keys(ask).find((member) => !(KERNEL_OPTIONS as readonly string[]).includes(member))
   if (strange === undefined) return
   const detail = `is not an option of a kernel: ${KERNEL_OPTIONS.join(', ')}${didYouMean(strange, KERNEL_OPTIONS)}`
-  throw problemAt('unknown-name', `/${cut(strange)}`, detail)
+  throw problemAt('unknown-name', `/${pointerToken(strange)}`, detail)
 }
 
 function featuresOf({ features = 'simd' }: KernelAsk): Features {

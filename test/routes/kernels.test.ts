@@ -120,6 +120,7 @@ describe('a request for a kernel that cannot be met', () => {
 
   it.each([
     ['huber/kernel.wasm?feature=simd', '/feature: is not an option of a kernel'],
+    ['huber/kernel.wasm?a/b~=1', '/a~1b~0: is not an option of a kernel'],
     ['huber/kernel.wasm?features=avx512', '/features: must be simd or relaxed-simd or scalar, got "avx512"'],
     ['huber/kernel.wasm?inputs=predictions', '/inputs: must be inputs with their dtype and axes'],
     ['huber/kernel.wasm?inputs=predictions:float32[n];targets:float99[n]', 'float99'],
