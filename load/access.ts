@@ -3,13 +3,14 @@
  * ask for keys, in turn, and prints requests/s and the CPU time that the service takes per request. Exits with 1 if a key costs more
  * than 3 %.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { keySourceOf } from '../src/access/key-source.ts'
 import { generateKey } from '../src/access/keys.ts'
 import { type Body, bodyOf } from './bodies.ts'
 import { failed, perSecond, post } from './client.ts'
+import { cpuSeconds } from './process-info.ts'
 import { type Started, startService } from './processes.ts'
 import { FORMATS, SIZES } from './scenarios.ts'
 import { markdown } from './table.ts'
@@ -20,7 +21,6 @@ const WARM_UP = 3
 const MOST = 0.03
 const [SMALL] = SIZES
 /** Of /proc/PID/stat. */
-const TICKS_PER_SECOND = 100
 
 interface Side {
   readonly name: string
@@ -118,10 +118,4 @@ async function measure({ started, headers }: Side, body: Body, duration: number)
   const result = await post(`${url}/v1/losses/sigmoid_focal`, body, SMALL.connections, { duration }, headers)
   const seconds = cpuSeconds(pid) - before
   return { rate: perSecond(result), micros: (seconds * 1e6) / result.requests.total, failed: failed(result) }
-}
-
-/** User and system time of a process. */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }

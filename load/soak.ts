@@ -211,10 +211,17 @@ function judgeMemory(samples: readonly number[]) {
   const quarter = Math.floor(flat.length / 4)
   const [first, last] = [median(flat.slice(0, quarter)), median(flat.slice(-quarter))]
   const growth = last / first - 1
+  console.log(`resident memory, median of each tenth, MB: ${tenthsOf(samples).map(Math.round).join(' ')}`)
   console.log(
     `resident memory: ${first.toFixed(0)} MB after the warm-up, ${last.toFixed(0)} MB at the end (${(100 * growth).toFixed(1)} %), peak ${Math.max(...samples).toFixed(0)} MB`,
   )
   if (growth > MOST_GROWTH) faults.push(`resident memory grows by ${(100 * growth).toFixed(1)} %`)
+}
+
+/** Whether it still grows at the end shows only here. */
+function tenthsOf(samples: readonly number[]): number[] {
+  const size = Math.ceil(samples.length / 10)
+  return Array.from({ length: 10 }, (_, i) => median(samples.slice(i * size, (i + 1) * size)))
 }
 
 function judgeHandles(before: Held, after: Held) {
