@@ -10,7 +10,7 @@ export const LARGE_BYTES = 2 ** 20
 /** The part of its wait that the first piece makes everyone else wait. */
 const SHARE = 0.12
 /** How long everyone else may wait for large pieces, in addition to the last of them, in ms. */
-const MOST_MS = 30
+const MOST_MS = 50
 /** How much a new measurement counts. */
 const LEARNED = 0.1
 

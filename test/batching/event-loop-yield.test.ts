@@ -34,10 +34,10 @@ it('when large pieces have waited long, several run in an iteration', async () =
   expect(new Set(iterations).size).toBeLessThanOrEqual(8)
 })
 
-it('however long they wait, everyone else gets a turn after 30 ms and one piece', async () => {
+it('however long they wait, everyone else gets a turn after 50 ms and one piece', async () => {
   const iterations = await iterationsOf(60, 5, 60_000)
   for (const iteration of iterations)
-    expect(iterations.filter((other) => other === iteration).length).toBeLessThanOrEqual(7)
+    expect(iterations.filter((other) => other === iteration).length).toBeLessThanOrEqual(11)
 })
 
 it('senders take turns, however many pieces each has', async () => {
