@@ -172,8 +172,10 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '    series = 1 / 12 - v * (1 / 360 - v * (1 / 1260 - v * (1 / 1680 - v * (1 / 1188 - v * (691 / 360360 - v / 156)))))',
     '    found = (w - 0.5) * ops.log(w) - w + 0.9189385332046728 + series / w',
     '    found = ops.where(is_small, found - ops.log(product), found)',
-    '    pole = 1.1447298858494002 - ops.log(ops.abs(ops.sin(3.141592653589793 * x)))',
-    '    return ops.where(z < float("inf"), ops.where(flips, pole - found, found), z)',
+    '    turn = x - ops.floor(x + 0.5)',
+    '    mirrored = 1.1447298858494002 - ops.log(ops.abs(ops.sin(3.141592653589793 * turn))) - found',
+    '    infinite = (z == float("inf")) | ((x <= 0) & (ops.floor(x) == x))',
+    '    return ops.where(infinite, ops.zeros_like(x) + float("inf"), ops.where(flips, mirrored, found))',
     '',
   ],
   _times: [

@@ -5,6 +5,7 @@ import { FLOAT64 } from '../rounding.ts'
 import { cWith } from './c.ts'
 import { duckdbRunner } from './duckdb.ts'
 import { go } from './go.ts'
+import { bigqueryRunner } from './googlesql.ts'
 import { java } from './java.ts'
 import { postgresRunner } from './postgres.ts'
 import { python } from './python.ts'
@@ -12,7 +13,7 @@ import type { Runner } from './runner.ts'
 import { rust } from './rust.ts'
 import { sparkRunner } from './spark.ts'
 import { tfjs } from './tfjs.ts'
-import { bigqueryRunner, snowflakeRunner } from './translated.ts'
+import { snowflakeRunner } from './translated.ts'
 import { typescript } from './typescript.ts'
 
 interface Entry {
@@ -104,7 +105,7 @@ export const RUNNERS: Readonly<Record<string, Entry>> = {
   typescript: { runner: typescript, bounds: ROUNDINGS },
   'sql postgres': { runner: postgresRunner, bounds: QUERY },
   'sql spark': { runner: sparkRunner, bounds: QUERY },
-  'sql bigquery': { runner: bigqueryRunner, bounds: QUERY, isSlow: true },
+  'sql bigquery': { runner: bigqueryRunner, bounds: QUERY },
   'sql snowflake': { runner: snowflakeRunner, bounds: QUERY, isSlow: true },
   'sql duckdb': { runner: duckdbRunner, bounds: QUERY },
 }

@@ -20,7 +20,11 @@ export const spark: Database = oncePerText({
     }
     const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))
     try {
-      const jobs = queries.map(({ text, table }) => ({ text, rows: table.rows, columns: packedColumns(table) }))
+      const jobs = queries.map(({ text, table }) => ({
+        text,
+        rows: table.rows,
+        columns: packedColumns(table),
+      }))
       writeFileSync(join(folder, 'jobs.json'), JSON.stringify(jobs))
       const driver = new URL('../drivers/spark_driver.py', import.meta.url).pathname
       const printed = execFileSync(interpreter, [driver, join(folder, 'jobs.json')], {
@@ -47,7 +51,9 @@ interface Packed {
 }
 
 function packedColumns({ columns }: Table): Record<string, Packed> {
-  return Object.fromEntries([...columns].map(([name, numbers]) => [name, packed(Array.from(numbers))] as const))
+  return Object.fromEntries(
+    [...columns].map(([name, numbers]) => [name, packed(Array.from(numbers))] as const),
+  )
 }
 
 function packed(numbers: readonly (number | null)[]): Packed {
