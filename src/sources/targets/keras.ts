@@ -59,7 +59,7 @@ const SYNTAX: ArraySyntax = {
     atan: call('ops.arctan'),
     asin: call('ops.arcsin'),
     acos: call('ops.arccos'),
-    erf: call('ops.erf'),
+    erf: call('_erf'),
     lgamma: call('_lgamma'),
     digamma: call('_digamma'),
     polygamma: call('_polygamma'),
@@ -156,6 +156,12 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     'def _softplus(x):',
     '    """log(1 + e^x), with all digits on the left."""',
     '    return _maximum(x, 0.0) + ops.log1p(ops.exp(-ops.abs(x)))',
+    '',
+  ],
+  _erf: [
+    'def _erf(x):',
+    '    """ops.erf, which is NaN in TensorFlow where the square of x is too large. Beyond 6 it is 1."""',
+    '    return ops.erf(ops.clip(x, -6, 6))',
     '',
   ],
   _lgamma: [

@@ -8,7 +8,7 @@ export interface Query {
   readonly text: string
 }
 
-/** Column -> its numbers in the order of the rows; null is NULL. */
+/** Column that the query adds -> its numbers in the order of the rows; null is NULL. */
 export type Columns = ReadonlyMap<string, readonly (number | null)[]>
 
 export interface Database {
@@ -65,7 +65,7 @@ export function sqlRunner(database: Database): Runner {
         unit.cases.map((one) => {
           const columns = found[next++]!
           const nulls = [...columns].filter(([, numbers]) => numbers.includes(null)).map(([name]) => name)
-          const numbers = (name: string) => columns.get(name)!.map((number) => number ?? Number.NaN)
+          const numbers = [...columns.values()].map((column) => column.map((number) => number ?? Number.NaN))
           const problems = nulls.map((name) => `${name} is NULL where no input is`)
           return { ...outcomeOf(unit, one, numbers), problems }
         }),
