@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { IS_THOROUGH } from './test/support/depth.ts'
 import { swiftshaderEnvironment } from './test/support/swiftshader.ts'
@@ -11,11 +12,26 @@ const FORKS = availableParallelism()
 /** Suites that test more in a thorough run. The others would only repeat what `npm test` has already tested. */
 function thoroughSuites(): string[] {
   const files = readdirSync('test', { recursive: true, encoding: 'utf8' }).map((file) => join('test', file))
-  const suites = files.filter((file) => file.endsWith('.test.ts'))
-  return suites.filter((file) => readFileSync(file, 'utf8').includes('support/depth.ts'))
+  return files.filter((file) => file.endsWith('.test.ts') && hasDepth(file))
+}
+
+/** Itself, or a part of it that it imports. */
+function hasDepth(file: string): boolean {
+  const text = readFileSync(file, 'utf8')
+  if (text.includes('support/depth.ts')) return true
+  const parts = [...text.matchAll(/^import '(\.\/[\w-]+\.ts)'/gm)]
+  return parts.some(([, part]) => hasDepth(join(dirname(file), part!)))
 }
 
 export default defineConfig({
+  resolve: {
+    alias: [
+      {
+        find: /^.*\/spawn-worker-thread\.ts$/,
+        replacement: fileURLToPath(new URL('test/support/spawn-built-worker.ts', import.meta.url)),
+      },
+    ],
+  },
   test: {
     include: IS_THOROUGH ? thoroughSuites() : ['test/**/*.test.ts'],
     pool: 'forks',

@@ -1,15 +1,15 @@
 /** The process: it starts, logs what it is, and shuts down without losing a request. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { listening, outputOf } from './support/child.ts'
 import { builtProgram } from './support/programs.ts'
 
 const PROGRAM = builtProgram('server')
 
 const children: ChildProcess[] = []
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL')
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL')
 })
 
 interface Started {
@@ -46,7 +46,8 @@ async function waiting(url: string): Promise<number> {
   return ready.queue.jobs
 }
 
-describe('the process', () => {
+// Each test has a process of its own, and mostly waits for it.
+describe.concurrent('the process', () => {
   it('logs one JSON object per line if stdout is not a terminal, and names its engine', async () => {
     const started = start({})
     await urlOf(started)

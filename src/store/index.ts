@@ -9,6 +9,8 @@ export interface StoreOptions {
   /** Maximum number of names in a namespace. */
   readonly maxLosses: number
   readonly log?: StoreLog
+  /** How long a call to a file may take, in ms, including the time in the queue. */
+  readonly fileCallMs?: number
 }
 
 /**
@@ -20,9 +22,10 @@ export interface StoreOptions {
  * @example
  * const store = openStore('file:data/lossd.db', { maxLosses: 1000 })
  */
-export function openStore(url: string, { maxLosses, log }: StoreOptions): LossStore | undefined {
+export function openStore(url: string, { maxLosses, log, fileCallMs }: StoreOptions): LossStore | undefined {
   if (url === 'none') return undefined
-  if (url.startsWith('file:')) return new SqlStore(createSqliteBackend(pathOf(url), log), maxLosses)
+  if (url.startsWith('file:'))
+    return new SqlStore(createSqliteBackend(pathOf(url), { log, callMs: fileCallMs }), maxLosses)
   if (/^postgres(ql)?:/.test(url)) return new SqlStore(createPostgresBackend(url, log), maxLosses)
   throw new InvalidAddress('a store is file:path, postgres://user@host/database or none')
 }

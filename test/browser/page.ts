@@ -2,6 +2,7 @@
 import type { Browser, Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
 import { sharedChromium } from '../support/chromium.ts'
+import { depth } from '../support/depth.ts'
 import { sharedServer } from '../support/server.ts'
 
 const browser: Browser | undefined = await sharedChromium()
@@ -15,7 +16,7 @@ const open = async (path: string, width: number): Promise<Page> => {
 /** How far the page scrolls horizontally. */
 const overhang = (page: Page) => page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')
 
-describe.skipIf(browser === undefined).each([1280, 400])('at a width of %d', (width) => {
+describe.skipIf(browser === undefined).each(depth([400], [1280, 400]))('at a width of %d', (width) => {
   it('the API page has its own title, and groups that open on click', async () => {
     const page = await open('/docs', width)
     await page.waitForSelector('.opblock-tag')

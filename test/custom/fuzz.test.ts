@@ -113,7 +113,7 @@ it('the parser accepts a text or reports where it is wrong', () => {
         expect((error as FormulaError).detail.length).toBeLessThan(2000)
       }
     }),
-    { numRuns: depth(1500, 5000) },
+    { numRuns: depth(700, 5000) },
   )
 })
 
@@ -155,7 +155,7 @@ it('a document becomes a loss, or a problem with a pointer', () => {
         expect((error as Problem).status).toBeLessThan(500)
       }
     }),
-    { numRuns: depth(700, 2000) },
+    { numRuns: depth(350, 2000) },
   )
 })
 

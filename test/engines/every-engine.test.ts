@@ -6,7 +6,7 @@ import type { Loss } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf, expectClose } from '../support/close.ts'
-import { IS_THOROUGH } from '../support/depth.ts'
+import { sampled } from '../support/depth.ts'
 import { availableEngines } from '../support/engines.ts'
 import { check, evaluate, openInterpreter } from '../support/evaluate.ts'
 import { readingsOf, type SampleOptions, sampleTensors, widened } from '../support/sample.ts'
@@ -40,7 +40,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))(
       expect((await engine.stats()).tensors, 'tensors after = tensors before').toBe(tensorsBefore)
     })
 
-    const part = losses.filter((_, place) => IS_THOROUGH || !isEmulated || place % 4 === 0)
+    const part = sampled(losses, isEmulated ? 4 : 1)
     it.each(part.map((loss) => [loss.name, loss] as const))(
       '%s equals its definition',
       async (_name, loss) => {
@@ -69,11 +69,10 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))(
     const mergeable = losses
       .filter(({ couples }) => couples !== 'batch')
       .flatMap((loss) => readingsOf(loss).map((reading) => [loss.name, reading, loss] as const))
-    it.each(
-      mergeable.flatMap(([name, reading, loss]) =>
-        precisions.map((precision) => [name, { ...reading, precision }, loss] as const),
-      ),
-    )(
+    const merged = mergeable.flatMap(([name, reading, loss]) =>
+      precisions.map((precision) => [name, { ...reading, precision }, loss] as const),
+    )
+    it.each(sampled(merged, isEmulated ? 5 : 3))(
       '%s with %j gives the same result in a batch as alone, even next to NaN (bit for bit if the engine promises that)',
       async (_name, reading, loss) => {
         const poison = () => Number.NaN

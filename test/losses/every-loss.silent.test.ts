@@ -16,6 +16,7 @@ import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
+import { sampled } from '../support/depth.ts'
 import { check, evaluate, nested, openInterpreter } from '../support/evaluate.ts'
 import { choicesOf } from '../support/params.ts'
 import { defaultsOf, readingsOf, sampleTensors } from '../support/sample.ts'
@@ -119,45 +120,50 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   const choices = choicesOf(loss)
   if (loss.couples === 'batch') return
 
-  it.each(choices)('ignores a row of weight 0, even with invalid values, with %j', async (params) => {
-    for (const engine of engines) {
-      const precision = engine === engines[0] ? 'float64' : 'float32'
-      for (const [seed, reading] of [1, 2].flatMap((n) => readingsOf(loss).map((one) => [n, one] as const))) {
-        const tensors = sampleTensors(loss, { seed, precision, params, bare: seed === 2, ...reading })
-        const place = seed % 3
-        const weights = nested(
-          [0, 1, 2].map((row) => (row === place ? 0 : row + 0.5)),
-          precision,
-        )
-        const without = new Map(
-          [...tensors, ['sample_weight', weights] as const].map(([name, tensor]) => {
-            return [name, name === 'sample_weight' || hasRows(name) ? withoutRow(tensor, place) : tensor]
-          }),
-        )
-        for (const nonfinite of ['propagate', 'error']) {
-          const options = { params, nonfinite }
-          const sum = { ...options, reduction: 'sum' }
-          const want = await evaluate(engine, loss, without, sum)
-          for (const name of [...tensors.keys()].filter(hasRows)) {
-            for (const junk of JUNK) {
-              const spoilt = spoil(tensors, name, place, junk).set('sample_weight', weights)
-              const what = `${name} ${junk} ${nonfinite}`
-              const got = await evaluate(engine, loss, spoilt, sum)
-              expect(bitsOf(got.loss.data), what).toBe(bitsOf(want.loss.data))
-              for (const [input, { data }] of want.gradients) {
-                if (!hasRows(input)) continue
-                const own = got.gradients.get(input)!
-                expect(bitsOf(withoutRow(own, place).data), `${what}: ${input}`).toBe(bitsOf(data))
-                expect(rowOf(own, place).every((x) => x === 0)).toBe(true)
+  it.each(sampled(choices, 3))(
+    'ignores a row of weight 0, even with invalid values, with %j',
+    async (params) => {
+      for (const engine of engines) {
+        const precision = engine === engines[0] ? 'float64' : 'float32'
+        for (const [seed, reading] of [1, 2].flatMap((n) =>
+          readingsOf(loss).map((one) => [n, one] as const),
+        )) {
+          const tensors = sampleTensors(loss, { seed, precision, params, bare: seed === 2, ...reading })
+          const place = seed % 3
+          const weights = nested(
+            [0, 1, 2].map((row) => (row === place ? 0 : row + 0.5)),
+            precision,
+          )
+          const without = new Map(
+            [...tensors, ['sample_weight', weights] as const].map(([name, tensor]) => {
+              return [name, name === 'sample_weight' || hasRows(name) ? withoutRow(tensor, place) : tensor]
+            }),
+          )
+          for (const nonfinite of ['propagate', 'error']) {
+            const options = { params, nonfinite }
+            const sum = { ...options, reduction: 'sum' }
+            const want = await evaluate(engine, loss, without, sum)
+            for (const name of [...tensors.keys()].filter(hasRows)) {
+              for (const junk of JUNK) {
+                const spoilt = spoil(tensors, name, place, junk).set('sample_weight', weights)
+                const what = `${name} ${junk} ${nonfinite}`
+                const got = await evaluate(engine, loss, spoilt, sum)
+                expect(bitsOf(got.loss.data), what).toBe(bitsOf(want.loss.data))
+                for (const [input, { data }] of want.gradients) {
+                  if (!hasRows(input)) continue
+                  const own = got.gradients.get(input)!
+                  expect(bitsOf(withoutRow(own, place).data), `${what}: ${input}`).toBe(bitsOf(data))
+                  expect(rowOf(own, place).every((x) => x === 0)).toBe(true)
+                }
+                const mean = await evaluate(engine, loss, spoilt, { ...options, reduction: 'weighted_mean' })
+                expect(mean.members.finite, what).toBe(true)
               }
-              const mean = await evaluate(engine, loss, spoilt, { ...options, reduction: 'weighted_mean' })
-              expect(mean.members.finite, what).toBe(true)
             }
           }
         }
       }
-    }
-  })
+    },
+  )
 
   it.each(choices.slice(0, 1))('still rejects invalid values in any other row', (params) => {
     const tensors = sampleTensors(loss, { seed: 1, params })

@@ -6,6 +6,7 @@ import { InvalidName, type Target } from '../../src/sources/contract.ts'
 import { DIALECTS } from '../../src/sources/dialects.ts'
 import { TARGETS } from '../../src/sources/targets.ts'
 import { writeSource } from '../../src/sources/write.ts'
+import { depth } from '../support/depth.ts'
 
 const FORMULA = 'log1p(((predictions - targets) / scale)^2)'
 const inputs = { predictions: { differentiable: true }, targets: {} }
@@ -91,7 +92,7 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
         const { text } = writeSource(target, { loss, params: { scale: 2 } })
         expect(codeOf(target, text)).toBe(plain)
       }),
-      { numRuns: 300 },
+      { numRuns: depth(100, 300) },
     )
   })
 })
@@ -124,7 +125,7 @@ describe.each(DIALECTS.map((dialect) => [dialect.name, dialect] as const))('SQL 
           if (!(error instanceof InvalidName)) throw error
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: depth(1200, 2000) },
     )
     expect(written).toBeGreaterThan(20)
   })

@@ -39,8 +39,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-function open(at = path): LossStore {
-  const store = openStore(`file:${at}`, { maxLosses: 1000 })!
+function open(at = path, options: { fileCallMs?: number } = {}): LossStore {
+  const store = openStore(`file:${at}`, { maxLosses: 1000, ...options })!
   opened.push(store)
   return store
 }
@@ -130,15 +130,15 @@ describe('the file of the store', () => {
   })
 
   it('may be on a disk that hangs: calls time out, and the event loop is not blocked', async () => {
-    const store = open()
+    const store = open(path, { fileCallMs: 2000 })
     await store.register(draftOf('acme/a', '1'))
     const changes: Change[] = []
     store.onChange((change) => changes.push(change))
     const loop = monitorEventLoopDelay({ resolution: 10 })
-    const hang = ['trace=fdatasync,fsync', 'inject=fdatasync,fsync:delay_enter=13s']
+    const hang = ['trace=fdatasync,fsync', 'inject=fdatasync,fsync:delay_enter=4s']
     const trace = await traced(hang, async () => {
       loop.enable()
-      const down = /did not respond within 10 s/
+      const down = /did not respond within 2 s/
       await Promise.all([
         expectDown(store.register(draftOf('acme/a', '2')), down),
         expectDown(store.find('acme', 'a'), down),

@@ -11,3 +11,12 @@ export const IS_THOROUGH = process.env.LOSSD_TEST_DEPTH === 'thorough'
  * fc.assert(property, { numRuns: depth(200, 5000) })
  */
 export const depth = <T>(part: T, whole: T): T => (IS_THOROUGH ? whole : part)
+
+/**
+ * All items in a thorough run, otherwise every `step`-th.
+ *
+ * @example
+ * it.each(sampled(losses, 3))('%s ...')
+ */
+export const sampled = <T>(items: readonly T[], step: number): readonly T[] =>
+  IS_THOROUGH ? items : items.filter((_, place) => place % step === 0)

@@ -15,7 +15,13 @@ import { GroupCommit } from './group-commit.ts'
 const CALL_MS = 10_000
 
 /** @param file the path in the setting, relative to the working directory */
-export function createSqliteBackend(file: string, log?: StoreLog): Backend {
+export function createSqliteBackend(
+  file: string,
+  {
+    log,
+    callMs = CALL_MS,
+  }: { readonly log?: StoreLog | undefined; readonly callMs?: number | undefined } = {},
+): Backend {
   const path = resolve(file)
   let heard: (change: Change) => void = () => {}
   let connection: Connection | undefined
@@ -29,7 +35,7 @@ export function createSqliteBackend(file: string, log?: StoreLog): Backend {
         return connection
       })
     },
-    callMs: CALL_MS,
+    callMs,
     toStoreDown: (error) => toStoreDown(error, file),
     isLasting: needsReconnect,
     onDropped: () => heard('all'),
