@@ -11,6 +11,8 @@ export interface Range {
   readonly high: number
   /** Whether it may be NaN. */
   readonly nan: boolean
+  /** Whether it is a whole number, infinite or NaN: so if it is not 0, it is no fraction. */
+  readonly whole?: boolean
 }
 
 const MOST = Number.MAX_VALUE
@@ -30,7 +32,32 @@ export function rangesOf(nodes: readonly Node[]): Range[] {
   return ranges
 }
 
-function rangeOf({ op, args, value, type }: Node, ranges: readonly Range[]): Range {
+function rangeOf(node: Node, ranges: readonly Range[]): Range {
+  return { ...boundsOf(node, ranges), whole: isWhole(node, ranges) }
+}
+
+/** Sums and products of whole numbers are rounded to whole numbers. */
+function isWhole({ op, value, type }: Node, ranges: readonly Range[]): boolean {
+  if (op === 'constant') return Number.isInteger(value)
+  if (op === 'sign' || op === 'floor' || op === 'round' || type === 'bool') return true
+  const args = op === 'select' ? ranges.slice(1) : ranges
+  return KEEPS_WHOLE.has(op) && args.every(({ whole }) => whole)
+}
+
+const KEEPS_WHOLE: ReadonlySet<Op> = new Set([
+  'neg',
+  'abs',
+  'add',
+  'sub',
+  'mul',
+  'mul_no_nan',
+  'max',
+  'min',
+  'select',
+  'stop_gradient',
+] satisfies Op[])
+
+function boundsOf({ op, args, value, type }: Node, ranges: readonly Range[]): Range {
   if (op === 'constant') return { low: value!, high: value!, nan: Number.isNaN(value) }
   if (op === 'input') return { low: -MOST, high: MOST, nan: false }
   if (type === 'bool') return TRUTH

@@ -159,12 +159,19 @@ function settled({ name, axes }: SourceInput, columns: Columns, sizes: Record<st
   return true
 }
 
+/** A column that the query adds. */
+interface Output {
+  readonly name: string
+  readonly node: number
+}
+
 class SqlWriter {
   readonly #program: ScalarProgram
   readonly #dialect: Dialect
   readonly #columns: Columns
   readonly #ranges: readonly Range[]
   readonly #names: Names
+  readonly #outputs: readonly Output[]
   readonly #uses = new Map<number, number>()
   readonly #codes = new Map<number, Code>()
   readonly #levels = new Map<number, number>()
@@ -177,12 +184,13 @@ class SqlWriter {
     this.#dialect = dialect
     this.#columns = columns
     this.#names = new Names([...columns.values()].flat().map((column) => column.slice(1, -1).toLowerCase()))
+    this.#outputs = this.#namedOutputs()
     this.#countUses()
   }
 
   query(table: string): string[] {
     for (const id of [...this.#uses.keys()].sort((a, b) => a - b)) this.#define(id)
-    const outputs = this.#outputs().map(({ name, node }) => `${this.#given(node)} AS ${name}`)
+    const outputs = this.#outputs.map(({ name, node }) => `${this.#given(node)} AS ${name}`)
     const own = this.#steps.flatMap((step) => step.map(({ name }) => name))
     if (this.#dialect.steps === 'lateral') return this.#joined(table, outputs)
     const star = own.length === 0 ? '*' : `* ${this.#dialect.steps} (${own.join(', ')})`
@@ -190,7 +198,7 @@ class SqlWriter {
   }
 
   /** The loss, and the gradient of each column. */
-  #outputs(): { readonly name: string; readonly node: number }[] {
+  #namedOutputs(): Output[] {
     const { values, gradients } = this.#program
     const numbered = (name: string, nodes: readonly number[]) => {
       return nodes.map((node, place) => ({ name: nodes.length === 1 ? name : `${name}_${place}`, node }))
@@ -199,7 +207,13 @@ class SqlWriter {
       ...numbered('loss', values),
       ...Object.entries(gradients).flatMap(([input, nodes]) => numbered(`gradient_${input}`, nodes)),
     ]
-    return named.map(({ name, node }) => ({ name: this.#dialect.quote(name, 'loss'), node }))
+    return named.map(({ name, node }) => ({ name: this.#dialect.quote(this.#free(name), 'loss'), node }))
+  }
+
+  /** Two columns of one name cannot be told apart, in whatever case they are written. */
+  #free(wanted: string): string {
+    const key = wanted.toLowerCase()
+    return `${wanted}${this.#names.take(key).slice(key.length)}`
   }
 
   #countUses() {
@@ -210,7 +224,7 @@ class SqlWriter {
       if (before !== undefined) return
       for (const arg of nodes[id].args) visit(arg, this.#repeats(nodes[id]) ? 2 : 1)
     }
-    for (const { node } of this.#outputs()) visit(node, 1)
+    for (const { node } of this.#outputs) visit(node, 1)
   }
 
   /** Whether the text of a node may contain an argument more than once. */

@@ -129,4 +129,12 @@ describe.each(DIALECTS.map((dialect) => [dialect.name, dialect] as const))('SQL 
     )
     expect(written).toBeGreaterThan(20)
   })
+
+  it('adds no column of a name that it reads, in whatever case', () => {
+    const text = write('t', 'LOSS', 'gradient_predictions')
+    for (const added of ['loss', 'gradient_predictions']) {
+      expect(text).toContain(`AS ${dialect.quote(`${added}_`, 'loss')}`)
+      expect(text).not.toContain(`AS ${dialect.quote(added, 'loss')}`)
+    }
+  })
 })

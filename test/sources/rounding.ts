@@ -254,7 +254,7 @@ function errorOf(op: Op, a: Inexact, b: Inexact, isSquare: boolean, arithmetic: 
   const rule = EXACT[op] ?? TRUTHS[op]
   if (rule !== undefined) return rule(a, b)
   if (op === 'mul_no_nan') return silentProduct(a, b, isSquare, arithmetic)
-  // x / 0 and log 0 are infinite on one side, and anything if the 0 is not certain.
+  // x / 0 and log 0 are infinite on one side, and anything if the 0 is not certain; so is infinity times what may be 0.
   if (!Number.isFinite(value)) return isPole(op, a, b) ? Infinity : outOf([a, b])
   if (outOf([a, b]) !== 0) return Infinity
   const own = rounded(value, roundingsOf(op, arithmetic), arithmetic)
@@ -262,7 +262,9 @@ function errorOf(op: Op, a: Inexact, b: Inexact, isSquare: boolean, arithmetic: 
 }
 
 function isPole(op: Op, a: Inexact, b: Inexact): boolean {
-  if (op === 'div') return b.e > 0 || (a.e > 0 && Math.abs(a.x) <= a.e)
+  const [mayBeNone, otherMayBeNone] = [a, b].map(({ x, e }) => e > 0 && Math.abs(x) <= e)
+  if (op === 'div') return b.e > 0 || mayBeNone!
+  if (op === 'mul') return mayBeNone! || otherMayBeNone!
   return (op === 'log' || op === 'log1p' || op === 'log2' || op === 'log10' || op === 'pow') && a.e > 0
 }
 

@@ -55,24 +55,26 @@ function rowAxes(source: SourceProgram): string[] {
   return [...new Set(source.inputs.flatMap(({ axes }) => axesOf(source, axes).rows))]
 }
 
-/** What the query added to the rows -> the results in the layouts of the service. */
-export function outcomeOf(unit: Unit, one: Case, column: (name: string) => ArrayLike<number>): Outcome {
+/** What the query added to the rows, in its order -> the results in the layouts of the service. */
+export function outcomeOf(unit: Unit, one: Case, added: readonly ArrayLike<number>[]): Outcome {
   const source = sourceProgram(unit.request)
   const { program } = source
   const rows = rowAxes(source)
-  const read = (name: string, axes: readonly string[]) => {
+  let next = 0
+  const read = (axes: readonly string[]) => {
     const own = axesOf(source, axes)
     const offsets = offsetsOf(one.sizes, [...rows, ...own.columns], axes)
     const count = elementsOf(own.columns, one.sizes)
     const found = new Float64Array(elementsOf(axes, one.sizes))
     for (let place = 0; place < count; place++) {
-      const numbers = column(count === 1 ? name : `${name}_${place}`)
+      const numbers = added[next++]!
       for (let row = 0; row < numbers.length; row++) found[offsets[row * count + place]!] = numbers[row]!
     }
     return found
   }
+  const values = read(valueAxes(program))
   const gradients = Object.keys(program.gradients).map((name) => {
-    return [name, read(`gradient_${name}`, program.inputs[name]!.axes)] as const
+    return [name, read(program.inputs[name]!.axes)] as const
   })
-  return { values: read('loss', valueAxes(program)), gradients: Object.fromEntries(gradients) }
+  return { values, gradients: Object.fromEntries(gradients) }
 }

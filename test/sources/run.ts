@@ -10,10 +10,11 @@ import { checkTarget, type Report } from './every-source.ts'
 import { callLosses, checkFunctions, functionBounds, recipeLosses } from './functions.ts'
 import { RUNNERS } from './runners/all.ts'
 import { duckdb } from './runners/duckdb.ts'
+import { googlesql } from './runners/googlesql.ts'
 import { postgres } from './runners/postgres.ts'
 import { NotHere } from './runners/runner.ts'
 import { spark } from './runners/spark.ts'
-import { translated } from './runners/translated.ts'
+import { snowflake } from './runners/translated.ts'
 import { specialRows } from './special-rows.ts'
 import { strangeLosses } from './strange.ts'
 import { treeDifferences } from './trees.ts'
@@ -91,13 +92,7 @@ if (wanted.length === 0 || wanted.includes('c')) {
   }
 }
 
-const databases = {
-  duckdb,
-  postgres,
-  spark,
-  bigquery: translated('bigquery'),
-  snowflake: translated('snowflake'),
-}
+const databases = { duckdb, postgres, spark, bigquery: googlesql, snowflake }
 for (const [dialect, database] of Object.entries(databases)) {
   if (wanted.length > 0 && !wanted.includes(`sql ${dialect}`) && !wanted.includes('sql')) continue
   try {

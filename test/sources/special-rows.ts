@@ -47,8 +47,7 @@ export async function specialRows(
   const found = await database.run(queries)
   return jobs.flatMap(({ unit }, place) => {
     const { table } = queries[place]!
-    const added = [...found[place]!].filter(([name]) => name !== 'place' && !table.columns.has(name))
-    return added.flatMap(([name, numbers]) => {
+    return [...found[place]!].flatMap(([name, numbers]) => {
       const row = numbers.findIndex((number, at) => (number === null) !== isNullIn(table, at))
       if (row < 0 && numbers.length === table.rows) return []
       const given = [...table.columns].map(([column, own]) => `${column} ${own[row]}`)

@@ -34,6 +34,6 @@ export const bigquery: Dialect = {
   },
   cast: (column) => `CAST(${column} AS FLOAT64)`,
   isNaN: (x) => `is_nan(${x.text})`,
-  raises: { overflow: true, underflow: true },
+  raises: { overflow: true, underflow: false },
   steps: 'EXCEPT',
 }

@@ -125,7 +125,7 @@ function numberIn(value: number, precision: Precision): string {
 const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords)
 
 const RESERVED =
-  'break case chan const continue default defer else fallthrough for func go goto if import interface map package range return select struct switch type var append bool byte cap close complex complex64 complex128 copy error false float32 float64 imag int int8 int16 int32 int64 iota len make new nil panic print println real recover rune string true uint uintptr math any min max clear pick larger smaller times signOf choose isFinite totalOf expOf'.split(
+  'break case chan const continue default defer else fallthrough for func go goto if import interface map package range return select struct switch type var append bool byte cap close complex complex64 complex128 copy error false float32 float64 imag int int8 int16 int32 int64 iota len make new nil panic print println real recover rune string true uint uintptr math any min max clear pick larger smaller times signOf choose isFinite totalOf expOf _'.split(
     ' ',
   )
 

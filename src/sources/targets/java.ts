@@ -121,7 +121,7 @@ function numberIn(value: number, precision: Precision): string {
 const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords)
 
 const RESERVED =
-  'abstract assert boolean break byte case catch char class const continue default do double else enum extends final finally float for goto if implements import instanceof int interface long native new package private protected public return short static strictfp super switch synchronized this throw throws transient try void volatile while true false null var record yield String Math Double Float Reduction pick times totalOf'.split(
+  'abstract assert boolean break byte case catch char class const continue default do double else enum extends final finally float for goto if implements import instanceof int interface long native new package private protected public return short static strictfp super switch synchronized this throw throws transient try void volatile while true false null var record yield String Math Double Float Reduction pick times totalOf _'.split(
     ' ',
   )
 

@@ -130,7 +130,7 @@ function numberIn(value: number, precision: Precision): string {
 const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(snakeWords)
 
 const RESERVED =
-  'as break const continue crate else enum extern false fn for if impl in let loop match mod move mut pub ref return self Self static struct super trait true type unsafe use where while async await dyn abstract become box do final macro override priv typeof unsized virtual yield try union f32 f64 i32 usize bool str vec pick larger smaller times sign_of total_of Reduction'.split(
+  'as break const continue crate else enum extern false fn for if impl in let loop match mod move mut pub ref return self Self static struct super trait true type unsafe use where while async await dyn abstract become box do final macro override priv typeof unsized virtual yield try union f32 f64 i32 usize bool str vec pick larger smaller times sign_of total_of Reduction _'.split(
     ' ',
   )
 

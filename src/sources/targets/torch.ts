@@ -75,7 +75,7 @@ const SYNTAX: ArraySyntax = {
     erf: call('torch.erf'),
     lgamma: call('torch.lgamma'),
     digamma: call('torch.digamma'),
-    polygamma: ([n, x]) => atom(`torch.polygamma(int(${n.text}), ${x.text})`),
+    polygamma: call('_polygamma'),
     pow: power,
     max: bound('maximum', 'min'),
     min: bound('minimum', 'max'),
@@ -178,6 +178,13 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '',
   ],
   ...pythonHelpers(WORDS),
+  _polygamma: [
+    'def _polygamma(n, x):',
+    '    """torch.polygamma, which is a large number at its poles."""',
+    '    is_pole = (x <= 0) & (torch.floor(x) == x)',
+    '    return torch.where(is_pole, (-1.0) ** (int(n) + 1) * float("inf"), torch.polygamma(int(n), x))',
+    '',
+  ],
 }
 
 const NOTES = [

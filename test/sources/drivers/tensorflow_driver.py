@@ -28,7 +28,7 @@ def compiled(function, params, names, specs, reduction):
 def sizes_of(function, x):
     """Recursions run over sizes that are known when they are traced; nothing else needs to know any."""
     module = sys.modules[function.__module__]
-    is_recursion = hasattr(module, "_ctc_states") or hasattr(module, "_soft_dtw_table")
+    is_recursion = any(hasattr(module, name) for name in ("_ctc_states", "_soft_dtw_table", "_recurrence"))
     return x.shape if is_recursion else [None] * x.shape.rank
 
 

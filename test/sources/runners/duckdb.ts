@@ -11,7 +11,9 @@ export const duckdb: Database = {
     for (const { table, text } of queries) {
       await fill(connection, table)
       const reader = await connection.runAndReadAll(`SELECT * FROM (${text}) ORDER BY place`)
-      found.push(new Map(Object.entries(reader.getColumnsObject() as Record<string, (number | null)[]>)))
+      const columns = reader.getColumns() as (number | null)[][]
+      const all = reader.columnNames().map((name, place) => [name, columns[place]!] as const)
+      found.push(new Map(all.slice(1 + table.columns.size)))
     }
     connection.closeSync()
     instance.closeSync()

@@ -19,7 +19,8 @@ export const postgres: Database = {
         await fill(client, table)
         const { rows, fields } = await client.query(`SELECT * FROM (${text}) AS found ORDER BY place`)
         const numbers = (name: string) => rows.map((row) => (row[name] === null ? null : Number(row[name])))
-        found.push(new Map(fields.map(({ name }) => [name, numbers(name)])))
+        const added = fields.slice(1 + table.columns.size)
+        found.push(new Map(added.map(({ name }) => [name, numbers(name)])))
       }
       return found
     } finally {

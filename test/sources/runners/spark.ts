@@ -4,11 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fromHex, toHex } from '../doubles.ts'
+import type { Table } from '../rows.ts'
 import { pythonWith } from './python-environment.ts'
 import { NotHere } from './runner.ts'
-import { type Database, sqlRunner } from './sql.ts'
+import { type Database, oncePerText, sqlRunner } from './sql.ts'
 
-export const spark: Database = {
+/** Most of the time goes into planning and compiling a query, so each is run once, over all of its tables. */
+export const spark: Database = oncePerText({
   run: async (queries) => {
     const interpreter = pythonWith(['numpy==2.4.6', 'pyspark==4.3.0'])
     try {
@@ -18,11 +20,12 @@ export const spark: Database = {
     }
     const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))
     try {
-      const tables = queries.map(({ text, table: { columns, rows } }) => {
-        const all = [...columns].map(([name, numbers]) => [name, packed(Array.from(numbers))] as const)
-        return { text, rows, columns: Object.fromEntries(all) }
-      })
-      writeFileSync(join(folder, 'jobs.json'), JSON.stringify(tables))
+      const jobs = queries.map(({ text, table }) => ({
+        text,
+        rows: table.rows,
+        columns: packedColumns(table),
+      }))
+      writeFileSync(join(folder, 'jobs.json'), JSON.stringify(jobs))
       const driver = new URL('../drivers/spark_driver.py', import.meta.url).pathname
       const printed = execFileSync(interpreter, [driver, join(folder, 'jobs.json')], {
         encoding: 'utf8',
@@ -37,7 +40,7 @@ export const spark: Database = {
       rmSync(folder, { recursive: true, force: true })
     }
   },
-}
+})
 
 export const sparkRunner = sqlRunner(spark)
 
@@ -47,11 +50,18 @@ interface Packed {
   readonly nulls: readonly number[]
 }
 
+function packedColumns({ columns }: Table): Record<string, Packed> {
+  return Object.fromEntries(
+    [...columns].map(([name, numbers]) => [name, packed(Array.from(numbers))] as const),
+  )
+}
+
 function packed(numbers: readonly (number | null)[]): Packed {
   const nulls = numbers.flatMap((number, place) => (number === null ? [place] : []))
   return { hex: toHex(numbers.map((number) => number ?? 0)), nulls }
 }
 
 function unpacked({ hex, nulls }: Packed): (number | null)[] {
-  return Array.from(fromHex(hex), (number, place) => (nulls.includes(place) ? null : number))
+  const areNull = new Set(nulls)
+  return Array.from(fromHex(hex), (number, place) => (areNull.has(place) ? null : number))
 }
