@@ -13,7 +13,7 @@ import { findFiles } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
 import { checkOutput, writeOutput } from './output.ts'
 import { ProgressBar, type Screen } from './progress-bar.ts'
-import type { EvaluationRequest, LossAsk, Road } from './request.ts'
+import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk, type Road } from './request.ts'
 import { Service } from './service.ts'
 import { Threads } from './threads.ts'
 
@@ -28,7 +28,7 @@ export const EVALUATE_USAGE = `lossd evaluate <file>                   prints me
   --weight    a column with weights
   --compare   columns with the predictions of two or more models: y_hat_a,y_hat_b
   --bootstrap <replicates>, --seed, --cluster <column>   intervals by the bootstrap, of rows or of clusters
-  --quantiles 0.5,0.9,0.99
+  --quantiles 0.5,0.9,0.99   of the losses; the default for up to 10 million rows, and with --report
   --worst     how many of the rows with the largest losses are shown
   --on-bad    fail (default) or skip: what becomes of rows with nulls, NaN or labels out of range
   --report    a file for the report as a web page (.html)
@@ -223,12 +223,18 @@ function requestOf(values: Values): EvaluationRequest {
           ? 0
           : 1000
         : numberOf(values.bootstrap, '--bootstrap'),
-    quantiles: values.quantiles === undefined ? undefined : listOf(values.quantiles).map(Number),
+    quantiles: quantilesOf(values),
     worst: numberOf(values.worst ?? '0', '--worst'),
     seed: numberOf(values.seed ?? '0', '--seed'),
     onBad,
     road: road as Road,
   }
+}
+
+/** A report shows the distribution of the losses, however many they are. */
+function quantilesOf({ quantiles, report }: Values): readonly number[] | undefined {
+  if (quantiles !== undefined) return listOf(quantiles).map(Number)
+  return report === undefined ? undefined : DEFAULT_QUANTILES
 }
 
 /** `huber:delta=2,reduction=...`, or a file. */
