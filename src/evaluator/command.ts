@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { evaluationTable } from '../evaluation/text-table.ts'
@@ -112,12 +113,19 @@ interface Answered {
   readonly guessed: Guess['guessed']
 }
 
+/**
+ * Rows are looked at by WebAssembly. What is left runs once for a block, and V8 would spend a fifth of the time of an
+ * evaluation on optimizing it, in every thread. Loops over rows are still noticed: for formats that are read in JavaScript.
+ */
+const PATIENT = '--interrupt-budget=2000000'
+
 async function evaluateHere(
   path: string,
   asked: EvaluationRequest,
   threads: string | undefined,
   terminal: Terminal,
 ): Promise<Answered> {
+  setFlagsFromString(PATIENT)
   const files = findFiles(path)
   const count = threads === undefined ? availableParallelism() : numberOf(threads, '--threads')
   const ahead = count > 1 && areLarge(files) ? new Threads(count - 1) : undefined
