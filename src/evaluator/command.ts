@@ -6,9 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { evaluationTable } from '../evaluation/text-table.ts'
-import { loadCatalogFor } from '../losses/load-catalog.ts'
 import { Database, type DataFile } from './database.ts'
-import { evaluate } from './evaluate.ts'
 import { EvaluationFailed } from './failure.ts'
 import { findFiles } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
@@ -129,6 +127,9 @@ async function evaluateHere(
   const files = findFiles(path)
   const count = threads === undefined ? availableParallelism() : numberOf(threads, '--threads')
   const ahead = count > 1 && areLarge(files) ? new Threads(count - 1) : undefined
+  // They load beside this thread.
+  const { evaluate } = await import('./evaluate.ts')
+  const { loadCatalogFor } = await import('../losses/load-catalog.ts')
   const { request, guessed } = await guess(asked, files[0])
   const bar = new ProgressBar(terminal)
   try {
