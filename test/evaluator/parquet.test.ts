@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PlaceTable } from '../../src/evaluation/place-table.ts'
 import { evaluate } from '../../src/evaluator/evaluate.ts'
 import { findFiles } from '../../src/evaluator/files.ts'
 import { ColumnReader } from '../../src/evaluator/parquet/column-reader.ts'
 import { NotReadHere, type ParquetColumn, readFooter } from '../../src/evaluator/parquet/footer.ts'
 import { HybridReader } from '../../src/evaluator/parquet/hybrid.ts'
-import { PlaceTable } from '../../src/evaluator/parquet/place-table.ts'
 import { decompressSnappy } from '../../src/evaluator/parquet/snappy.ts'
 import { loadLosses } from '../../src/losses/load-catalog.ts'
 
@@ -257,7 +257,8 @@ describe('places in a dictionary', () => {
         const table = PlaceTable.ofNumbers()
         table.fill(Float64Array.from({ length: most + 1 }, (_, place) => place / 3))
         const found = new Float64Array(places.length)
-        const read = () => new HybridReader(bytes, width, 0, bytes.length).find(table, found, 0, places.length)
+        const read = () =>
+          new HybridReader(bytes, width, 0, bytes.length).find(table, found, 0, places.length)
         expect(read()).toBe(places.length)
         expect([...found]).toEqual(places.map((place) => place / 3))
         table.fill(new Float64Array(most))

@@ -1,8 +1,9 @@
 /** Decodes a column of a row group, some rows at a time, straight into arrays. */
+
+import { PlaceTable } from '../../evaluation/place-table.ts'
 import { type ColumnChunk, NotReadHere, type ParquetColumn } from './footer.ts'
 import { HybridReader } from './hybrid.ts'
 import { PageReader } from './pages.ts'
-import { PlaceTable } from './place-table.ts'
 
 /** What the values of a dictionary are: numbers as float64, texts as texts. */
 export type Dictionary = Float64Array | readonly string[]

@@ -1,4 +1,4 @@
-import type { PlaceTable } from './place-table.ts'
+import type { PlaceTable } from '../../evaluation/place-table.ts'
 
 /**
  * Runs and bit-packed groups of small integers: how Parquet writes levels, and the places of values in a dictionary.

@@ -1,9 +1,10 @@
 /** The slices and the clusters of rows, from columns of Parquet. Values that a dictionary has are looked at once. */
+
+import { PlaceTable } from '../../evaluation/place-table.ts'
 import { hashOfText } from '../../evaluation/random.ts'
 import type { SliceKey, State } from '../../evaluation/state.ts'
 import type { ColumnReader, Dictionary } from './column-reader.ts'
 import { NotReadHere, type ParquetColumn } from './footer.ts'
-import { PlaceTable } from './place-table.ts'
 
 type Part = SliceKey[number]
 

@@ -19,7 +19,7 @@ import {
   storeF64,
   storeI32,
   whileLoop,
-} from '../../engines/compiled/wasm-encoder.ts'
+} from '../engines/compiled/wasm-encoder.ts'
 
 /** Packed places that are looked up at once. */
 const MOST = 16_384
