@@ -13,16 +13,18 @@ import { spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { join, relative, sep } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const DIST = join(ROOT, 'dist')
 const CONFIG = 'tsconfig.build.json'
-const MADE_FROM = ['src', 'tsconfig.json', CONFIG]
+const MADE_FROM = ['src', 'tsconfig.json', CONFIG, 'setup/build.js']
 const KEPT_MS = 24 * 60 * 60 * 1000
 const ENTRIES = ['server.js', 'store-cli.js', 'cli.js']
+/** Packages with many small modules. */
+const JOINED = ['@sinclair/typebox', '@sinclair/typebox/value', '@sinclair/typebox/compiler']
 /** Sources may be saved while they are compiled. */
 const TRIES = 3
 
@@ -65,9 +67,49 @@ function compile() {
   // Types are checked by `npm run typecheck`. Without that a build takes 40 % of the time, and so does the first `npm start`.
   const args = [tsc, '-p', join(ROOT, CONFIG), '--noCheck', '--outDir', folder]
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
-  if (status === 0) return folder
+  if (status === 0) return joinSmallModules(folder)
   fs.rmSync(folder, { recursive: true, force: true })
   return process.exit(status ?? 1)
+}
+
+/**
+ * TypeBox has 250 modules, which take a process or a thread longer to find and to load than everything of ours: here they
+ * become a few. Where esbuild is not installed (the image is built without optional packages), they stay what they are.
+ */
+function joinSmallModules(folder) {
+  const esbuild = optional('esbuild')
+  if (esbuild === undefined) return folder
+  const imports = new Map(JOINED.map((name) => [name, `${name.slice(1).replaceAll('/', '-')}.js`]))
+  esbuild.buildSync({
+    absWorkingDir: ROOT,
+    entryPoints: [...imports].map(([name, file]) => ({ in: name, out: file.slice(0, -3) })),
+    outdir: join(folder, 'joined'),
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    minifyWhitespace: true,
+  })
+  for (const entry of fs.readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name)
+    if (!entry.isFile() || !path.endsWith('.js') || path.startsWith(join(folder, 'joined'))) continue
+    const text = fs.readFileSync(path, 'utf8')
+    const up = '../'.repeat(relative(folder, path).split(sep).length - 1) || './'
+    const joined = text.replaceAll(/ from '([^']+)'/g, (whole, name) => {
+      const file = imports.get(name)
+      return file === undefined ? whole : ` from '${up}joined/${file}'`
+    })
+    if (joined !== text) fs.writeFileSync(path, joined)
+  }
+  return folder
+}
+
+function optional(name) {
+  try {
+    return require(name)
+  } catch {
+    return undefined
+  }
 }
 
 function settle(folder, name) {

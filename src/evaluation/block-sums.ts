@@ -12,6 +12,7 @@ import {
   SKETCH_BINS,
   SKETCH_PAGES,
   SUMS_BYTES,
+  sumOfParts,
 } from './row-loops.ts'
 import { MOST_SKETCHES, type SeriesOptions, type SeriesRecord, type SeriesRows } from './series.ts'
 import { State } from './state.ts'
@@ -144,9 +145,10 @@ export class BlockSums {
   #addFast(count: number, needs: readonly Need[], hashes: Hashes, rowOf: (i: number) => number) {
     this.#makeRoom(needs)
     if (this.#state.options.hasBuckets) this.#findCells(count, hashes)
-    this.#loops.countRows(count, this.#slices, this.#counts)
+    // They are counted along with the first losses, if they can be.
+    if (this.#places[0]?.shares !== undefined) this.#loops.countRows(count, this.#slices, this.#counts)
     for (const [place, kept] of this.#kept.entries()) {
-      this.#addTo(kept, this.#places[place], count)
+      this.#addTo(kept, place, count)
       if (this.#state.options.series[place].worst > 0) this.#addWorst(place, count, rowOf)
     }
     if (this.#state.kept !== undefined)
@@ -301,17 +303,22 @@ export class BlockSums {
     this.#loops.hashCells(count, low | 0, above, seed | 0, this.#cells)
   }
 
-  #addTo(kept: Kept, { values, losses, shares }: RowPlaces, count: number) {
+  #addTo(kept: Kept, place: number, count: number) {
     const loops = this.#loops
     const slices = this.#slices
-    const { sums, buckets, bucketShares } = kept
+    const { sums, buckets, bucketShares, extremes } = kept
+    const { values, losses, shares } = this.#places[place]
     const addToBuckets = (own: Sums | undefined, numbers: number) =>
       own && loops.addToBuckets(count, numbers, this.#cells, own.place, own.rounders)
-    loops.addSquared(count, values, slices, sums.place, sums.rounders)
     addToBuckets(buckets, values)
-    loops.findExtremes(count, losses, slices, kept.extremes)
     if (kept.directory !== 0) this.#sketch(kept.directory, losses, count)
-    if (shares === undefined || kept.shares === undefined) return
+    if (shares === undefined || kept.shares === undefined) {
+      if (place > 0) loops.addRows(count, values, slices, sums.place, sums.rounders, extremes)
+      else loops.addAndCountRows(count, values, slices, sums.place, sums.rounders, extremes, this.#counts)
+      return
+    }
+    loops.addSquared(count, values, slices, sums.place, sums.rounders)
+    loops.findExtremes(count, losses, slices, extremes)
     const { sums: own, products } = kept.shares
     loops.addSquared(count, shares, slices, own.place, own.rounders)
     loops.addProducts(count, values, shares, slices, products.place, products.rounders)
@@ -342,9 +349,12 @@ export class BlockSums {
   /** Of one lane. */
   #sliceSums({ place, tops }: Sums, lane: 0 | 1, slices: number): BinnedRecord {
     const { count } = FINE
-    const cells = this.#doubles(place, 2 * count * slices)
+    const cells = new BigInt64Array(this.#loops.memory.buffer, place, 2 * count * slices)
+    const rows = this.#doubles(this.#counts, slices)
+    const rounders = roundersFor(tops[lane], FINE)
     const bins = new Float64Array(count * slices)
-    for (let i = 0; i < bins.length; i++) bins[i] = cells[2 * i + lane]
+    for (let i = 0; i < bins.length; i++)
+      bins[i] = sumOfParts(cells[2 * i + lane], rounders[i % count], rows[Math.floor(i / count)])
     return { top: tops[lane], bins }
   }
 
@@ -377,7 +387,8 @@ export class BlockSums {
         this.#sliceSums(shares.sums, 1, slices),
         this.#sliceSums(shares.products, 0, slices),
       ],
-      extremes: found.map((x, i) => (i % 2 === 0 ? x : 0 - x)),
+      // Both zeros are 0, whichever came first.
+      extremes: found.map((x, i) => (i % 2 === 0 ? x + 0 : 0 - x)),
       infinite: new Float64Array(2 * slices),
       buckets: buckets && this.#bucketSums(buckets, slices),
       bucketShares: bucketShares && this.#bucketSums(bucketShares, slices),

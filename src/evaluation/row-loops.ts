@@ -18,6 +18,7 @@ import {
   ifElse,
   loadF64,
   loadI32,
+  loadSplat64,
   loadVector,
   op,
   replaceF64,
@@ -31,7 +32,10 @@ import {
 } from '../engines/compiled/wasm-encoder.ts'
 import { COARSE, FINE } from './binned-sums.ts'
 
-/** Bytes of the sums of a slice: its bins, two lanes each. */
+/**
+ * Bytes of the sums of a slice: its bins, two lanes each. What is added is the bits of a part and its rounder together, as
+ * integers: as many rounders have to be taken away again as there were rows, see `sumOfParts`.
+ */
 export const SUMS_BYTES = 16 * FINE.count
 /** Bytes of the smallest and the largest loss of a slice; the largest has the other sign. */
 export const EXTREMES_BYTES = 16
@@ -39,6 +43,23 @@ export const EXTREMES_BYTES = 16
 export const BUCKET_BYTES = 8 * (COARSE.count + 1)
 /** Pages of a sketch, and bins of a page. */
 export const [SKETCH_PAGES, SKETCH_BINS] = [1024, 512]
+
+/**
+ * The parts that were added to a bin.
+ *
+ * @param added the bits in the bin
+ * @param rounder that the parts were rounded by
+ * @param rows that were added
+ */
+export function sumOfParts(added: bigint, rounder: number, rows: number): number {
+  double[0] = rounder
+  // The unit of a part is the last digit of its rounder, which is 1.5 times a power of two.
+  const unit = Math.max(rounder / (1.5 * 2 ** 52), Number.MIN_VALUE)
+  return Number(BigInt.asIntN(64, added - BigInt(rows) * bits[0])) * unit
+}
+
+const double = new Float64Array(1)
+const bits = new BigInt64Array(double.buffer)
 
 /** All places are bytes of the memory. Rows that do not count have a negative slice and cell. */
 export interface RowLoops {
@@ -50,6 +71,25 @@ export interface RowLoops {
   /** The same of the products of two. */
   largestProduct(count: number, a: number, b: number): number
   countRows(count: number, slices: number, counts: number): void
+  /** What `addSquared` and `findExtremes` do. */
+  addRows(
+    count: number,
+    numbers: number,
+    slices: number,
+    cells: number,
+    rounders: number,
+    extremes: number,
+  ): void
+  /** What `countRows` does, too. */
+  addAndCountRows(
+    count: number,
+    numbers: number,
+    slices: number,
+    cells: number,
+    rounders: number,
+    extremes: number,
+    counts: number,
+  ): void
   /** Adds each number and its square. `rounders` has a vector for each bin. */
   addSquared(count: number, numbers: number, slices: number, cells: number, rounders: number): void
   /** Adds the product of two numbers, and 0. */
@@ -91,6 +131,8 @@ function encoded(): Uint8Array<ArrayBuffer> {
     largest: largest(1),
     largestProduct: largest(2),
     countRows: countRows(),
+    addRows: addRows(false),
+    addAndCountRows: addRows(true),
     addSquared: addPairs('square'),
     addProducts: addPairs('product'),
     findExtremes: findExtremes(),
@@ -174,9 +216,19 @@ function firstNegative(): FunctionBuilder {
     step(numbers, 4),
     ifElse(op('i32.lt_s', get(row), get(count)), [], returned(get(count))),
   ]
-  f.add(ifElse(op('i32.eqz', get(count)), returned(get(count))))
+  skipPositive(f, row, count, numbers)
+  f.add(ifElse(op('i32.lt_s', get(row), get(count)), [], returned(get(count))))
   f.add(whileLoop(isOk, body), get(row))
   return f
+}
+
+/** Skips integers of which none is negative, sixteen at a time. */
+function skipPositive(f: FunctionBuilder, row: number, count: number, numbers: number) {
+  const four = (i: number) => loadVector(get(numbers), 16 * i)
+  const sixteen = op('v128.or', op('v128.or', four(0), four(1)), op('v128.or', four(2), four(3)))
+  const isThere = op('i32.le_s', add(get(row), i32(16)), get(count))
+  const isOk = op('i32.eqz', op('v128.any_true', op('i32x4.lt_s', sixteen, constI32x4(0))))
+  f.add(whileLoop(op('i32.and', isThere, isOk), [step(row, 16), step(numbers, 64)]))
 }
 
 function countRows(): FunctionBuilder {
@@ -184,12 +236,33 @@ function countRows(): FunctionBuilder {
   const [, slices, counts] = [0, 1, 2]
   forRows(f, () => {
     ifCounts(f, slices, (slice) => {
-      const place = f.let(add(get(counts), scaled(slice, 8)), I32)
-      f.add(storeF64(place, op('f64.add', loadF64(place), f64(1))))
+      addOne(f, get(counts), slice)
     })
     f.add(step(slices, 4))
   })
   return f
+}
+
+function addRows(counts: boolean): FunctionBuilder {
+  const f = new FunctionBuilder(Array(counts ? 7 : 6).fill(I32), [])
+  const [, numbers, slices, cells, rounders, extremes, rows] = [0, 1, 2, 3, 4, 5, 6]
+  const own = roundersAt(f, get(rounders), FINE.count)
+  forRows(f, () => {
+    ifCounts(f, slices, (slice) => {
+      const number = f.let(loadSplat64(get(numbers)))
+      if (counts) addOne(f, get(rows), slice)
+      addExtremes(f, number, add(get(extremes), scaled(slice, EXTREMES_BYTES)))
+      const pair = f.let(op('f64x2.mul', number, replaceF64(constF64x2(1), 1, extractF64(number, 0))))
+      addParts(f, pair, own, f.let(add(get(cells), scaled(slice, SUMS_BYTES)), I32))
+    })
+    f.add(step(slices, 4), step(numbers, 8))
+  })
+  return f
+}
+
+function addOne(f: FunctionBuilder, counts: Code, slice: Code) {
+  const place = f.let(add(counts, scaled(slice, 8)), I32)
+  f.add(storeF64(place, op('f64.add', loadF64(place), f64(1))))
 }
 
 /** Code for rows that count. */
@@ -231,27 +304,30 @@ function roundersAt(f: FunctionBuilder, place: Code, count: number): Code[] {
 function addParts(f: FunctionBuilder, terms: Code, rounders: readonly Code[], cell: Code) {
   let rest = terms
   rounders.forEach((rounder, bin) => {
-    const part = f.let(op('f64x2.sub', op('f64x2.add', rest, rounder), rounder))
-    f.add(storeVector(cell, op('f64x2.add', loadVector(cell, 16 * bin), part), 16 * bin))
-    if (bin < rounders.length - 1) rest = f.let(op('f64x2.sub', rest, part))
+    // Integers are added beside the floating-point units, which are busy with the parts.
+    const raised = f.let(op('f64x2.add', rest, rounder))
+    f.add(storeVector(cell, op('i64x2.add', loadVector(cell, 16 * bin), raised), 16 * bin))
+    if (bin < rounders.length - 1) rest = f.let(op('f64x2.sub', rest, op('f64x2.sub', raised, rounder)))
   })
 }
 
 function findExtremes(): FunctionBuilder {
   const f = new FunctionBuilder([I32, I32, I32, I32], [])
   const [, numbers, slices, cells] = [0, 1, 2, 3]
-  const signs = f.let(replaceF64(constF64x2(1), 1, f64(-1)))
   forRows(f, () => {
     ifCounts(f, slices, (slice) => {
-      const cell = f.let(add(get(cells), scaled(slice, EXTREMES_BYTES)), I32)
-      // Both zeros are 0, whichever comes first.
-      const number = op('f64.add', loadF64(get(numbers)), f64(0))
-      const both = op('f64x2.mul', op('f64x2.splat', number), signs)
-      f.add(storeVector(cell, op('f64x2.pmin', loadVector(cell), both)))
+      addExtremes(f, f.let(loadSplat64(get(numbers))), add(get(cells), scaled(slice, EXTREMES_BYTES)))
     })
     f.add(step(slices, 4), step(numbers, 8))
   })
   return f
+}
+
+/** Which of two zeros it is depends on the order. */
+function addExtremes(f: FunctionBuilder, number: Code, place: Code) {
+  const cell = f.let(place, I32)
+  const both = op('v128.xor', number, replaceF64(constF64x2(0), 1, f64(-0)))
+  f.add(storeVector(cell, op('f64x2.pmin', loadVector(cell), both)))
 }
 
 /** The finalizer of MurmurHash3, four at a time. */

@@ -242,7 +242,7 @@ export class Series {
     made.infinite = record.infinite.slice()
     if (record.buckets !== undefined) made.buckets = BinnedSums.restore(record.buckets, COARSE)
     if (record.bucketShares !== undefined) made.bucketShares = BinnedSums.restore(record.bucketShares, COARSE)
-    made.sketches = record.sketches.map((one) => QuantileSketch.restore(one))
+    if (options.hasSketch) made.sketches = record.sketches.map((one) => QuantileSketch.restore(one))
     for (const { loss, row } of record.worst) made.worst.add(loss, row)
     made.#slices = record.extremes.length / 2
     return made

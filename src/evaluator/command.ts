@@ -2,18 +2,17 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { evaluationTable } from '../evaluation/text-table.ts'
-import { loadCatalogFor } from '../losses/load-catalog.ts'
 import { Database, type DataFile } from './database.ts'
-import { evaluate } from './evaluate.ts'
 import { EvaluationFailed } from './failure.ts'
 import { findFiles } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
 import { checkOutput, writeOutput } from './output.ts'
 import { ProgressBar, type Screen } from './progress-bar.ts'
-import type { EvaluationRequest, LossAsk, Road } from './request.ts'
+import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk, type Road } from './request.ts'
 import { Service } from './service.ts'
 import { Threads } from './threads.ts'
 
@@ -28,7 +27,7 @@ export const EVALUATE_USAGE = `lossd evaluate <file>                   prints me
   --weight    a column with weights
   --compare   columns with the predictions of two or more models: y_hat_a,y_hat_b
   --bootstrap <replicates>, --seed, --cluster <column>   intervals by the bootstrap, of rows or of clusters
-  --quantiles 0.5,0.9,0.99
+  --quantiles 0.5,0.9,0.99   of the losses; the default for up to 10 million rows, and with --report
   --worst     how many of the rows with the largest losses are shown
   --on-bad    fail (default) or skip: what becomes of rows with nulls, NaN or labels out of range
   --report    a file for the report as a web page (.html)
@@ -112,15 +111,25 @@ interface Answered {
   readonly guessed: Guess['guessed']
 }
 
+/**
+ * Rows are looked at by WebAssembly. What is left runs once for a block, and V8 would spend a fifth of the time of an
+ * evaluation on optimizing it, in every thread. Loops over rows are still noticed: for formats that are read in JavaScript.
+ */
+const PATIENT = '--interrupt-budget=2000000'
+
 async function evaluateHere(
   path: string,
   asked: EvaluationRequest,
   threads: string | undefined,
   terminal: Terminal,
 ): Promise<Answered> {
+  setFlagsFromString(PATIENT)
   const files = findFiles(path)
   const count = threads === undefined ? availableParallelism() : numberOf(threads, '--threads')
   const ahead = count > 1 && areLarge(files) ? new Threads(count - 1) : undefined
+  // They load beside this thread.
+  const { evaluate } = await import('./evaluate.ts')
+  const { loadCatalogFor } = await import('../losses/load-catalog.ts')
   const { request, guessed } = await guess(asked, files[0])
   const bar = new ProgressBar(terminal)
   try {
@@ -223,12 +232,18 @@ function requestOf(values: Values): EvaluationRequest {
           ? 0
           : 1000
         : numberOf(values.bootstrap, '--bootstrap'),
-    quantiles: values.quantiles === undefined ? undefined : listOf(values.quantiles).map(Number),
+    quantiles: quantilesOf(values),
     worst: numberOf(values.worst ?? '0', '--worst'),
     seed: numberOf(values.seed ?? '0', '--seed'),
     onBad,
     road: road as Road,
   }
+}
+
+/** A report shows the distribution of the losses, however many they are. */
+function quantilesOf({ quantiles, report }: Values): readonly number[] | undefined {
+  if (quantiles !== undefined) return listOf(quantiles).map(Number)
+  return report === undefined ? undefined : DEFAULT_QUANTILES
 }
 
 /** `huber:delta=2,reduction=...`, or a file. */

@@ -17,7 +17,7 @@ import { KernelRun, type Part } from './kernel-road.ts'
 import { isReadHere } from './parquet/source.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
-import { evaluateInSql, type SqlRoad, sqlRoadOf } from './sql-road.ts'
+import type { SqlRoad } from './sql-road.ts'
 import { Threads, type Work } from './threads.ts'
 import { readWorst } from './worst.ts'
 
@@ -89,7 +89,7 @@ export class PartEvaluator {
   ): Promise<PartEvaluator> {
     const plan = await planOf(request, catalog, { ...(await layoutOf(file, database)), rows })
     const footer = database.footer(file)
-    const sql = chosenRoad(plan, road, footer !== undefined && isReadHere(plan, footer))
+    const sql = await chosenRoad(plan, road, footer !== undefined && isReadHere(plan, footer))
     const engine = await openKernels()
     return new PartEvaluator(sql === undefined ? plan : withoutSketches(plan), sql, database, engine)
   }
@@ -101,8 +101,9 @@ export class PartEvaluator {
 
   /** @param onRows is told how many more rows were read */
   async add(part: Part, onRows: (rows: number) => void): Promise<void> {
+    const { plan, road } = this
     const state =
-      this.road === undefined ? undefined : await evaluateInSql(this.plan, this.road, part, this.#database)
+      road === undefined ? undefined : await (await sqlRoad()).evaluateInSql(plan, road, part, this.#database)
     if (state === undefined) return this.#run.add(part, onRows)
     if (this.#inSql === undefined) this.#inSql = state
     else this.#inSql.merge(state)
@@ -123,13 +124,16 @@ function roadFor({ road = 'auto' }: EvaluationRequest, rows: number | undefined)
   return road === 'auto' && (rows === undefined || rows < FEW_ROWS) ? 'kernels' : road
 }
 
+/** Loaded when it is needed: it takes all that writes losses as source. */
+const sqlRoad = () => import('./sql-road.ts')
+
 /**
  * @param isReadHere whether kernels get their numbers without DuckDB: then they are faster, and tell more
  * @throws Problem if the road is asked for, and does not lead there
  */
-function chosenRoad(plan: Plan, road: Road, isReadHere: boolean): SqlRoad | undefined {
+async function chosenRoad(plan: Plan, road: Road, isReadHere: boolean): Promise<SqlRoad | undefined> {
   if (road === 'kernels' || (road === 'auto' && isReadHere)) return undefined
-  const sql = sqlRoadOf(plan)
+  const sql = (await sqlRoad()).sqlRoadOf(plan)
   if (road === 'auto') return sql?.isFaster ? sql : undefined
   if (sql !== undefined) return sql
   throw new Problem(

@@ -6,7 +6,7 @@ import { platform, setPriority } from 'node:os'
 import { deserialize, serialize } from 'node:v8'
 import { parentPort, workerData } from 'node:worker_threads'
 import { deflateSync, inflateSync } from 'node:zlib'
-import { loadCatalog } from '../losses/load-catalog.ts'
+import { loadCatalogFor } from '../losses/load-catalog.ts'
 import type { DataFile } from './database.ts'
 import { type Checkpoint, type EvaluateOptions, evaluate, type Progress } from './evaluate.ts'
 import { failureOf, type ThreadFailure } from './failure.ts'
@@ -49,7 +49,7 @@ const stopping = new AbortController()
 port.once('message', () => stopping.abort())
 
 try {
-  const catalog = await loadCatalog()
+  const catalog = await loadCatalogFor(request.losses.flatMap((ask) => ('loss' in ask ? [ask.loss] : [])))
   // On Linux, this is the priority of this thread and of those that it starts.
   if (platform() === 'linux') setPriority(PRIORITY)
   const answer = await evaluate(request, files, {

@@ -17,7 +17,7 @@ import { copyLists, copyNumbers } from './columns.ts'
 import { type Column, type Database, type DataFile, placeOfColumn, unreadable } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
 import { clusterHashes, SliceFinder } from './keys.ts'
-import { parquetSource } from './parquet/source.ts'
+import { type ParquetSource, parquetSource } from './parquet/source.ts'
 import { decodedOf, type InputPlan, type LossPlan, ownParams, type Plan, plans } from './plan.ts'
 import type { BlockArrays, RowSource } from './rows.ts'
 
@@ -44,6 +44,8 @@ export class KernelRun {
   #added: { readonly part: Part; readonly rows: number }[] = []
   #state: State
   #block: Block
+  /** Of the part before. */
+  #source: ParquetSource | undefined
 
   constructor(plan: Plan, database: Database, engine: Engine) {
     this.#plan = plan
@@ -107,8 +109,10 @@ export class KernelRun {
       { path: file.path, root: file.root, footer, range },
       this.#state,
       BLOCK,
+      this.#source,
     )
     if (source === undefined) return false
+    this.#source = source
     try {
       await this.#addRows({ file, range, index }, source, onRows)
     } finally {

@@ -15,7 +15,7 @@ import { createRequestPlanSource, type RequestPlan } from '../schemas/request-pl
 import { checkParams } from '../schemas/unknown-names.ts'
 import type { Decoded, DecodedTensor } from '../wire/define.ts'
 import { type Column, type DataFile, placeOfColumn } from './database.ts'
-import type { EvaluationRequest, LossAsk } from './request.ts'
+import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk } from './request.ts'
 
 /** An input of a loss, and where its numbers come from. */
 export interface InputPlan {
@@ -67,7 +67,8 @@ export interface Layout {
   widthOf(name: string): Promise<number>
 }
 
-export const DEFAULT_QUANTILES = [0.5, 0.9, 0.99] as const
+/** With more rows, there are quantiles if somebody asks for them. */
+const SKETCHED_ROWS = 10_000_000
 
 const LIMITS = { maxIntermediate: 2 ** 26, maxCost: 2 ** 36 }
 
@@ -115,7 +116,7 @@ export async function planOf(request: EvaluationRequest, catalog: Catalog, layou
       })
     }
   }
-  const quantiles = request.quantiles ?? DEFAULT_QUANTILES
+  const quantiles = request.quantiles ?? defaultQuantiles(layout)
   return {
     request,
     columns,
@@ -142,6 +143,10 @@ export async function planOf(request: EvaluationRequest, catalog: Catalog, layou
 export function withoutSketches(plan: Plan): Plan {
   const series = plan.state.series.map((one) => ({ ...one, hasSketch: false }))
   return { ...plan, quantiles: [], state: { ...plan.state, series } }
+}
+
+function defaultQuantiles({ rows = 0 }: Layout): readonly number[] {
+  return rows <= SKETCHED_ROWS ? DEFAULT_QUANTILES : []
 }
 
 /** Whether so few rows count, in the end, that they are kept: more than half of them do, as a rule. */

@@ -29,3 +29,6 @@ export interface EvaluationRequest {
   readonly onBad?: 'fail' | 'skip'
   readonly road?: Road
 }
+
+/** Those of reports, and of rows that are not so many that it takes time. */
+export const DEFAULT_QUANTILES: readonly number[] = [0.5, 0.9, 0.99]

@@ -67,7 +67,11 @@ export const EvaluationBody = Type.Object(
       }),
     ),
     quantiles: Type.Optional(
-      Type.Array(Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }), { maxItems: 32 }),
+      Type.Array(Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }), {
+        maxItems: 32,
+        description:
+          'Of the losses, with their distribution. Default: 0.5, 0.9 and 0.99, but none of more than 10 million rows.',
+      }),
     ),
     worst: Type.Optional(Type.Integer({ minimum: 0, maximum: 1000, default: 0 })),
     seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1, default: 0 })),

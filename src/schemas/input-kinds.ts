@@ -42,12 +42,21 @@ function fromZeroTo(high: number, words: string): Range {
  * million numbers takes 5 ms.
  */
 function misfit(data: NumericArray, { low, high, only, bits }: Range, from: number): number {
+  if (only) return noneOfTwo(data, low, high, from)
   const start =
     data instanceof Float32Array && bits !== undefined && from === 0 ? plainUpTo(data, bits) : from
   for (let i = start; i < data.length; i++) {
     const x = data[i]
     if (x < low || x > high) return i
-    if (only && x > low && x < high) return i
+  }
+  return -1
+}
+
+/** With one branch that is never taken, because nobody can predict which of the two numbers comes next. */
+function noneOfTwo(data: NumericArray, low: number, high: number, from: number): number {
+  for (let i = from; i < data.length; i++) {
+    const distance = (data[i] - low) * (data[i] - high)
+    if (distance !== 0 && !Number.isNaN(distance)) return i
   }
   return -1
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PlaceTable } from '../../src/evaluation/place-table.ts'
 import { evaluate } from '../../src/evaluator/evaluate.ts'
 import { findFiles } from '../../src/evaluator/files.ts'
 import { ColumnReader } from '../../src/evaluator/parquet/column-reader.ts'
@@ -210,6 +211,58 @@ describe('packed integers', () => {
           values.length,
         )
         expect([...found]).toEqual(values.map((x) => x | 0))
+      }),
+    )
+  })
+})
+
+describe('places in a dictionary', () => {
+  const cases = fc.integer({ min: 0, max: 12 }).chain((width) =>
+    fc.record({
+      width: fc.constant(width),
+      places: fc.array(fc.integer({ min: 0, max: 2 ** width - 1 }), { minLength: 1, maxLength: 60 }),
+      /** How many are read at once. */
+      step: fc.integer({ min: 1, max: 30 }),
+    }),
+  )
+
+  it('are looked up at any width, and stop where nothing is known yet', () => {
+    fc.assert(
+      fc.property(cases, ({ width, places, step }) => {
+        const bytes = packed(places, width)
+        const reader = new HybridReader(bytes, width, 0, bytes.length)
+        const table = PlaceTable.ofIntegers()
+        table.begin(2 ** width)
+        const found = new Int32Array(places.length)
+        const learned: number[] = []
+        for (let at = 0; at < places.length; ) {
+          const most = Math.min(step, places.length - at)
+          const count = reader.find(table, found, at, most)
+          at += count
+          if (count === most) continue
+          learned.push(table.missing)
+          table.set(table.missing, 1000 + table.missing)
+        }
+        expect([...found]).toEqual(places.map((place) => 1000 + place))
+        expect(learned).toEqual([...new Set(places)])
+      }),
+    )
+  })
+
+  it('stand for numbers, and are damaged if the dictionary has none for them', () => {
+    fc.assert(
+      fc.property(cases, ({ width, places }) => {
+        const bytes = packed(places, width)
+        const most = Math.max(...places)
+        const table = PlaceTable.ofNumbers()
+        table.fill(Float64Array.from({ length: most + 1 }, (_, place) => place / 3))
+        const found = new Float64Array(places.length)
+        const read = () =>
+          new HybridReader(bytes, width, 0, bytes.length).find(table, found, 0, places.length)
+        expect(read()).toBe(places.length)
+        expect([...found]).toEqual(places.map((place) => place / 3))
+        table.fill(new Float64Array(most))
+        expect(read()).toBe(places.indexOf(most))
       }),
     )
   })

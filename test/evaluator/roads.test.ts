@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Evaluation } from '../../src/evaluation/result.ts'
 import { type Checkpoint, evaluate } from '../../src/evaluator/evaluate.ts'
 import { findFiles } from '../../src/evaluator/files.ts'
+import { planOf } from '../../src/evaluator/plan.ts'
 import type { EvaluationRequest } from '../../src/evaluator/request.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 
@@ -163,6 +164,22 @@ describe('an evaluation', () => {
     })
     expect(kept!.done).toEqual([0])
     expect(await run(everything, files, 1, { resume: kept })).toEqual(whole)
+  })
+
+  it('has quantiles by default, but of more than 10 million rows only if they are asked for', async () => {
+    const [file] = findFiles(parquet)
+    const columns = ['y', 'y_hat'].map((name) => ({ name, kind: 'number', type: 'DOUBLE' }) as const)
+    const quantilesOf = async (rows: number | undefined, asked?: readonly number[]) => {
+      const layout = { file: file!, columns, rows, widthOf: async () => 1 }
+      const request = { losses: [{ loss: 'huber' }], columns: regression, quantiles: asked }
+      const { quantiles, state } = await planOf(request, catalog, layout)
+      expect(state.series[0]!.hasSketch).toBe(quantiles.length > 0)
+      return quantiles
+    }
+    expect(await quantilesOf(undefined)).toEqual([0.5, 0.9, 0.99])
+    expect(await quantilesOf(10_000_000)).toEqual([0.5, 0.9, 0.99])
+    expect(await quantilesOf(10_000_001)).toEqual([])
+    expect(await quantilesOf(10_000_001, [0.25])).toEqual([0.25])
   })
 
   it('reads CSV and JSON lines to the same numbers', async () => {

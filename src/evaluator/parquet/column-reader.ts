@@ -1,4 +1,6 @@
 /** Decodes a column of a row group, some rows at a time, straight into arrays. */
+
+import { PlaceTable } from '../../evaluation/place-table.ts'
 import { type ColumnChunk, NotReadHere, type ParquetColumn } from './footer.ts'
 import { HybridReader } from './hybrid.ts'
 import { PageReader } from './pages.ts'
@@ -11,12 +13,8 @@ const [PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY, STREAM_SPLIT] = [0, 2, 3, 8
 /** What booleans are places in. */
 const TRUTHS = Float64Array.of(0, 1)
 
-/** Values that are read in between at once. */
-const SCRATCH = 4096
-const scratch = new Int32Array(SCRATCH)
-
 /** Reads the next places in a dictionary. */
-type Places = Pick<HybridReader, 'read'>
+type Places = Pick<HybridReader, 'read' | 'find'>
 
 /** The current page. */
 interface Open {
@@ -47,6 +45,9 @@ export class ColumnReader {
   /** Of the row group. */
   #dictionary: Dictionary | undefined
   #open: Open | undefined
+  /** Of the numbers of a dictionary. */
+  #table: PlaceTable<Float64Array> | undefined
+  #tableOf: Dictionary | undefined
 
   /**
    * @param before the reader of the column in the row group before, whose memory is used again
@@ -56,6 +57,7 @@ export class ColumnReader {
     if (column.type === undefined || column.physical === undefined) throw new NotReadHere()
     this.#column = column
     this.#pages = new PageReader(file, chunk, before === undefined ? undefined : before.#pages)
+    this.#table = before === undefined ? undefined : before.#table
   }
 
   /** How many of the next values lie together, and the dictionary that they are places in, if they are. */
@@ -90,6 +92,22 @@ export class ColumnReader {
     const { places } = page
     if (places === undefined || page.left < count) throw new NotReadHere()
     this.#readDefined(page, count, into, at, onNull, (values, to) => places.read(into, to, values))
+  }
+
+  /**
+   * Reads what the next places in the dictionary of {@link peek} stand for, as long as it is known.
+   *
+   * @returns how many that were; undefined if some values are missing, which {@link readPlaces} can tell
+   */
+  findPlaces(table: PlaceTable<Int32Array>, into: Int32Array, at: number, count: number): number | undefined {
+    const page = this.#current()
+    const { places } = page
+    if (places === undefined || page.left < count) throw new NotReadHere()
+    if (page.defined !== undefined) return undefined
+    const found = places.find(table, into, at, count)
+    page.left -= found
+    page.level += found
+    return found
   }
 
   /** Reads the next lists, which should all have the same length. */
@@ -250,15 +268,12 @@ export class ColumnReader {
 
   #lookUp({ dictionary }: Open, places: Places, into: Float64Array, at: number, count: number) {
     if (!(dictionary instanceof Float64Array)) throw new NotReadHere()
-    for (let done = 0; done < count; done += SCRATCH) {
-      const now = Math.min(SCRATCH, count - done)
-      places.read(scratch, 0, now)
-      for (let i = 0; i < now; i++) {
-        const place = scratch[i]
-        if (place >= dictionary.length || place < 0) throw new Error('a dictionary is damaged')
-        into[at + done + i] = dictionary[place]
-      }
+    if (this.#table === undefined || this.#tableOf !== dictionary) {
+      this.#table ??= PlaceTable.ofNumbers()
+      this.#table.fill(dictionary)
+      this.#tableOf = dictionary
     }
+    if (places.find(this.#table, into, at, count) < count) throw new Error('a dictionary is damaged')
   }
 
   /** @returns how many bytes that were */
@@ -343,12 +358,32 @@ function ownDictionaryOf(texts: readonly string[]): {
     known.set(text, place)
     return place
   })
-  let next = 0
-  const read = (into: Int32Array | Uint8Array, at: number, count: number) => {
-    into.set(places.subarray(next, next + count), at)
-    next += count
+  return { places: new ListedPlaces(places), dictionary: [...known.keys()] }
+}
+
+class ListedPlaces implements Places {
+  readonly #places: Int32Array
+  #next = 0
+
+  constructor(places: Int32Array) {
+    this.#places = places
   }
-  return { places: { read }, dictionary: [...known.keys()] }
+
+  read(into: Int32Array | Uint8Array, at: number, count: number) {
+    into.set(this.#places.subarray(this.#next, this.#next + count), at)
+    this.#next += count
+  }
+
+  find<Entries extends Int32Array | Float64Array>(
+    table: PlaceTable<Entries>,
+    into: Entries,
+    at: number,
+    count: number,
+  ): number {
+    const found = table.findListed(this.#places.subarray(this.#next, this.#next + count), into, at)
+    this.#next += found
+    return found
+  }
 }
 
 /** Bytes at a place that typed arrays accept. */

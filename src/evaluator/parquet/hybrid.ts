@@ -1,3 +1,5 @@
+import type { PlaceTable } from '../../evaluation/place-table.ts'
+
 /**
  * Runs and bit-packed groups of small integers: how Parquet writes levels, and the places of values in a dictionary.
  *
@@ -45,6 +47,43 @@ export class HybridReader {
       this.#left -= now
       done += now
     }
+  }
+
+  /**
+   * Reads the next integers as places, and writes what they stand for.
+   *
+   * @returns how many were read before one that has no entry: see {@link PlaceTable.missing}
+   */
+  find<Entries extends Int32Array | Float64Array>(
+    table: PlaceTable<Entries>,
+    into: Entries,
+    at: number,
+    count: number,
+  ): number {
+    for (let done = 0; done < count; ) {
+      if (this.#left === 0) this.#nextRun()
+      const now = Math.min(this.#left, count - done)
+      const found = this.#findIn(table, into, at + done, now)
+      this.#left -= found
+      done += found
+      if (found < now) return done
+    }
+    return count
+  }
+
+  #findIn<Entries extends Int32Array | Float64Array>(
+    table: PlaceTable<Entries>,
+    into: Entries,
+    at: number,
+    count: number,
+  ): number {
+    const width = this.#width
+    if (!this.#isPacked || width === 0)
+      return table.findAlike(this.#isPacked ? 0 : this.#value, into, at, count)
+    if (Math.ceil((this.#bit + width * count) / 8) > this.#end) throw damaged()
+    const found = table.findPacked(this.#bytes, this.#bit, width, into, at, count)
+    this.#bit += width * found
+    return found
   }
 
   /** Whether the next integers are all the same one, without looking at each. They are then read. */

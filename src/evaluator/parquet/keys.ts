@@ -1,4 +1,6 @@
 /** The slices and the clusters of rows, from columns of Parquet. Values that a dictionary has are looked at once. */
+
+import { PlaceTable } from '../../evaluation/place-table.ts'
 import { hashOfText } from '../../evaluation/random.ts'
 import type { SliceKey, State } from '../../evaluation/state.ts'
 import type { ColumnReader, Dictionary } from './column-reader.ts'
@@ -103,7 +105,7 @@ export class SliceReader {
   /** Slices by the number of what a row has. */
   #ofNumber = new Int32Array(0)
   /** Slices by their places in the dictionary of the only column. */
-  #ofPlaces = new Int32Array(0)
+  readonly #ofPlaces = PlaceTable.ofIntegers()
   #dictionary: Dictionary | undefined
   /** Of the values of two columns or more, one step for each further column. */
   readonly #pairs: readonly PairNumbers[]
@@ -141,25 +143,32 @@ export class SliceReader {
 
   /** Straight from the places in a dictionary to slices. */
   #readPlaces(reader: ColumnReader, dictionary: Dictionary, slices: Int32Array, at: number, count: number) {
-    const [column] = this.#columns
     if (this.#dictionary !== dictionary) {
       this.#dictionary = dictionary
-      this.#ofPlaces = new Int32Array(Math.max(1, dictionary.length)).fill(UNKNOWN)
+      this.#ofPlaces.begin(dictionary.length)
     }
+    for (let done = 0; done < count; ) {
+      const found = reader.findPlaces(this.#ofPlaces, slices, at + done, count - done)
+      if (found === undefined) return this.#readWithGaps(reader, dictionary, slices, at, count)
+      done += found
+      if (done < count) this.#learn(dictionary, this.#ofPlaces.missing)
+    }
+  }
+
+  #learn(dictionary: Dictionary, place: number) {
+    const value = dictionary[place]
+    if (value === undefined) throw new Error('a dictionary is damaged')
+    this.#ofPlaces.set(place, this.#sliceOf(this.#columns[0].numberOfValue(value)))
+  }
+
+  #readWithGaps(reader: ColumnReader, dictionary: Dictionary, slices: Int32Array, at: number, count: number) {
+    const [column] = this.#columns
     const nulls = new Set<number>()
     reader.readPlaces(slices, at, count, (row) => nulls.add(row))
-    const end = at + count
-    for (
-      let i = putKnown(slices, at, end, this.#ofPlaces);
-      i < end;
-      i = putKnown(slices, i, end, this.#ofPlaces)
-    ) {
-      if (!nulls.has(i)) {
-        const place = slices[i]
-        this.#ofPlaces[place] = this.#sliceOf(column.numberOfValue(dictionary[place]))
-      }
-      slices[i] = this.#ofPlaces[slices[i]]
-      i++
+    for (let i = at; i < at + count; i++) {
+      const place = slices[i]
+      if (!this.#ofPlaces.has(place) && !nulls.has(i)) this.#learn(dictionary, place)
+      slices[i] = this.#ofPlaces.get(place)
     }
     for (const row of nulls) slices[row] = this.#sliceOf(column.numberOf(null))
   }
@@ -199,20 +208,6 @@ export class SliceReader {
     }
     return this.#state.sliceOf([this.#columns[0].parts[rest], ...key])
   }
-}
-
-/**
- * Writes slices over places.
- *
- * @returns the first row whose place has no slice yet, or the end
- */
-function putKnown(slices: Int32Array, at: number, end: number, ofPlaces: Int32Array): number {
-  for (let i = at; i < end; i++) {
-    const slice = ofPlaces[slices[i]]
-    if (slice === UNKNOWN) return i
-    slices[i] = slice
-  }
-  return end
 }
 
 /** Numbers pairs of numbers as they come. */

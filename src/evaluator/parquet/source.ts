@@ -31,19 +31,23 @@ interface Columns {
   readonly cluster: ParquetColumn | undefined
 }
 
-/** @returns undefined if the plan needs a column that is not read here */
+/**
+ * @param before the source of another part, which has ended, and whose memory is used again
+ * @returns undefined if the plan needs a column that is not read here
+ */
 export function parquetSource(
   plan: Plan,
   part: ParquetPart,
   state: State,
   rows: number,
-): RowSource | undefined {
+  before?: ParquetSource,
+): ParquetSource | undefined {
   const columns = columnsFor(plan, part.footer)
   if (columns === undefined) return undefined
   const groups = groupsIn(part)
   const used = [...columns.numbers, ...columns.by, columns.cluster ?? []].flat()
   const isKnown = groups.every(({ chunks }) => used.every(({ leaf }) => CODECS.includes(chunks[leaf].codec)))
-  return isKnown ? new ParquetSource(plan, part, groups, columns, state, rows) : undefined
+  return isKnown ? new ParquetSource(plan, part, groups, columns, state, rows, before) : undefined
 }
 
 /** Whether the columns of a plan can be read here, as far as the footer tells. */
@@ -80,7 +84,7 @@ function groupsIn({ footer, range: [first, last] }: ParquetPart): RowGroup[] {
   })
 }
 
-class ParquetSource implements RowSource {
+export class ParquetSource implements RowSource {
   readonly #plan: Plan
   readonly #file: number
   readonly #groups: RowGroup[]
@@ -91,12 +95,21 @@ class ParquetSource implements RowSource {
   #left = 0
   #readers: ColumnReader[] = []
 
-  constructor(plan: Plan, source: Source, groups: RowGroup[], columns: Columns, state: State, rows: number) {
+  constructor(
+    plan: Plan,
+    source: Source,
+    groups: RowGroup[],
+    columns: Columns,
+    state: State,
+    rows: number,
+    before: ParquetSource | undefined,
+  ) {
     this.#plan = plan
     this.#file = openFile(source)
     this.#groups = groups
     this.#columns = columns
     this.#slices = new SliceReader(state, columns.by, rows)
+    if (before !== undefined) this.#readers = before.#readers
     const { cluster } = columns
     if (cluster !== undefined) this.#cluster = new ClusterReader(cluster, plan.request.seed ?? 0, rows)
   }
