@@ -1,13 +1,10 @@
 package io.github.lossd;
 
-import com.dylibso.chicory.compiler.InterpreterFallback;
-import com.dylibso.chicory.compiler.MachineFactoryCompiler;
 import com.dylibso.chicory.runtime.ExportFunction;
 import com.dylibso.chicory.runtime.HostFunction;
 import com.dylibso.chicory.runtime.ImportFunction;
 import com.dylibso.chicory.runtime.ImportValues;
 import com.dylibso.chicory.runtime.Instance;
-import com.dylibso.chicory.runtime.Machine;
 import com.dylibso.chicory.wasm.ChicoryException;
 import com.dylibso.chicory.wasm.Parser;
 import com.dylibso.chicory.wasm.WasmModule;
@@ -19,25 +16,23 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.function.DoubleUnaryOperator;
-import java.util.function.Function;
 
 /** A compiled module, with instances for as many threads as call it at once. */
 final class Kernel {
   final Manifest manifest;
   private final WasmModule module;
-  private final Function<Instance, Machine> machines;
+  private final KernelClasses classes;
   private final ConcurrentLinkedDeque<Host> idle = new ConcurrentLinkedDeque<>();
 
   Kernel(byte[] bytes) {
     manifest = Manifest.of(bytes);
     module = Parser.parse(bytes);
-    machines = compiled();
+    classes = compiled();
   }
 
-  /** Functions that are too long for the Java virtual machine would be interpreted, at a hundredth of the speed. */
-  private Function<Instance, Machine> compiled() {
+  private KernelClasses compiled() {
     try {
-      return MachineFactoryCompiler.builder(module).withInterpreterFallback(InterpreterFallback.FAIL).compile();
+      return new KernelClasses(module);
     } catch (ChicoryException error) {
       throw ProblemException.of("kernel-unavailable", manifest.loss + " cannot be compiled for Java: " + error.getMessage(), 422);
     }
@@ -78,7 +73,7 @@ final class Kernel {
     private int[] inputs;
 
     private Host() {
-      Instance instance = Instance.builder(module).withMachineFactory(machines).withMemoryFactory(FlatMemory::new).withImportValues(imports()).build();
+      Instance instance = Instance.builder(module).withMachineFactory(classes::machine).withMemoryFactory(FlatMemory::new).withImportValues(imports()).build();
       memory = (FlatMemory) instance.memory();
       run = instance.export("lossd_run");
       prepare = instance.export("lossd_prepare");
