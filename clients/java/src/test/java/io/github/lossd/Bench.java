@@ -4,13 +4,18 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
 
-/** Prints microseconds of value and gradient, as JSON lines: npm run bench:clients runs it. */
+/** Prints microseconds of value and gradient or, with auto, where that computes, as JSON lines: npm run bench:clients runs it. */
 final class Bench {
   private static final Random RANDOM = new Random(1);
 
   private Bench() {}
 
   public static void main(String[] arguments) {
+    if (arguments.length > 0 && arguments[0].equals("auto")) sweep();
+    else clients();
+  }
+
+  private static void clients() {
     for (int[] size : new int[][] {{32, 10}, {1024, 10}, {1024, 1000}}) {
       int[] labels = new int[size[0]];
       for (int i = 0; i < labels.length; i++) labels[i] = i % size[1];
@@ -51,6 +56,41 @@ final class Bench {
       long started = System.nanoTime();
       for (int i = 0; i < batch; i++) loss.evaluate(inputs);
       least = Math.min(least, (double) (System.nanoTime() - started) / batch);
+    }
+    return least;
+  }
+
+  private static void sweep() {
+    Loss auto = crossEntropy(Mode.AUTO);
+    Loss local = crossEntropy(Mode.LOCAL);
+    Loss remote = crossEntropy(Mode.REMOTE);
+    for (int exponent = 0; exponent < 20; exponent++) {
+      int rows = (int) Math.pow(2, exponent * 0.75);
+      int[] labels = new int[rows];
+      for (int i = 0; i < rows; i++) labels[i] = i % 100;
+      Map<String, Tensor> inputs = Map.of("predictions", random(new int[] {rows, 100}), "targets", Tensor.of(labels));
+      boolean isLocal = false;
+      for (int call = 0; call < 10; call++) isLocal = auto.evaluate(inputs).isLocal();
+      Map<String, Object> line = new LinkedHashMap<>();
+      line.put("client", "Java");
+      line.put("size", rows);
+      line.put("local", least(20, local, inputs) / 1000.0);
+      line.put("remote", least(20, remote, inputs) / 1000.0);
+      line.put("chosen", isLocal ? "local" : "remote");
+      System.out.println(Json.write(line));
+    }
+  }
+
+  private static Loss crossEntropy(Mode mode) {
+    return Loss.named("cross_entropy").mode(mode).build();
+  }
+
+  private static double least(int calls, Loss loss, Map<String, Tensor> inputs) {
+    double least = Double.MAX_VALUE;
+    for (int call = 0; call < calls; call++) {
+      long started = System.nanoTime();
+      loss.evaluate(inputs);
+      least = Math.min(least, System.nanoTime() - started);
     }
     return least;
   }
