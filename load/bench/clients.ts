@@ -1,7 +1,7 @@
 /** Microseconds of value and gradient in each client, local and remote. */
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { existsSync, mkdtempSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Server, withService } from '../processes.ts'
@@ -9,6 +9,7 @@ import type { Cell, Table } from '../table.ts'
 import type { Part, PartContext } from './part.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
+const cache = mkdtempSync(join(tmpdir(), 'lossd-kernels-'))
 
 /** What a client's program prints, one per line. */
 interface Line {
@@ -45,7 +46,7 @@ export const PROGRAMS: readonly Program[] = [
   {
     name: 'Java',
     command: 'mvn',
-    args: (part) => ['-B', '-q', 'test-compile', 'exec:exec@bench', `-Dbench.part=${part}`],
+    args: (part) => ['-B', '-q', '-Dstyle.color=never', 'test-compile', 'exec:exec@bench', `-Dbench.part=${part}`],
     folder: 'clients/java',
   },
   {
@@ -90,6 +91,8 @@ export function linesOf<Printed>(
     ...process.env,
     LOSSD_URL: url,
     PYTHONPATH: join(root, 'clients/python/src'),
+    // The kernels of this service, not those that an earlier one has left.
+    LOSSD_CACHE: cache,
     OMP_NUM_THREADS: '1',
   }
   try {
