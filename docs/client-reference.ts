@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../', import.meta.url))
 const reference = join(root, 'clients/reference')
 
 const PDOC = 'pdoc==16.0.0'
-const TYPEDOC = ['-p', 'typedoc@0.28.8', '-p', 'typescript@5.9.3']
+const TYPEDOC = ['-p', 'typedoc@0.28.20', '-p', 'typescript@5.9.3']
 
 /** Client -> writes its reference into a folder. */
 const CLIENTS: Readonly<Record<string, (folder: string) => void>> = {

@@ -199,9 +199,26 @@ func (c *Client) Guide(ctx context.Context, question url.Values) (guide map[stri
 	return guide, c.JSON(ctx, "GET", path, nil, &guide)
 }
 
-// Catalog of all losses.
-func (c *Client) Catalog(ctx context.Context) (catalog map[string]any, err error) {
-	return catalog, c.JSON(ctx, "GET", "/v1/losses", nil, &catalog)
+// Catalog of all losses or, with a namespace, of those that are registered in it.
+func (c *Client) Catalog(ctx context.Context, namespace string) (catalog []map[string]any, err error) {
+	query := url.Values{}
+	if namespace != "" {
+		query.Set("namespace", namespace)
+	}
+	for {
+		var page struct {
+			Losses []map[string]any `json:"losses"`
+			Next   string           `json:"next"`
+		}
+		if err := c.JSON(ctx, "GET", "/v1/losses?"+query.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		catalog = append(catalog, page.Losses...)
+		if page.Next == "" {
+			return catalog, nil
+		}
+		query.Set("after", page.Next)
+	}
 }
 
 // Describe one loss: formula, inputs, parameters, references, examples.

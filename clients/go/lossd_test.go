@@ -433,3 +433,20 @@ func TestGuidesAndChecks(t *testing.T) {
 		t.Errorf("%v, %v", checked, err)
 	}
 }
+
+func TestFollowsThePagesOfTheCatalog(t *testing.T) {
+	asked := []string{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RawQuery)
+		if r.URL.Query().Get("after") == "" {
+			fmt.Fprint(w, `{"losses":[{"name":"a/b c"}],"next":"b c"}`)
+			return
+		}
+		fmt.Fprint(w, `{"losses":[{"name":"a/d"}]}`)
+	}))
+	defer server.Close()
+	found, err := (&Client{URL: server.URL}).Catalog(context.Background(), "a")
+	if err != nil || len(found) != 2 || found[1]["name"] != "a/d" || asked[1] != "after=b+c&namespace=a" {
+		t.Errorf("%v, %v, asked %q", found, err, asked)
+	}
+}

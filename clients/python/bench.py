@@ -1,6 +1,7 @@
-"""Microseconds of value and gradient, as JSON lines: ``npm run bench:clients`` runs this."""
+"""Microseconds of value and gradient or, with ``auto``, where that computes, as JSON lines: ``npm run bench:clients`` runs this."""
 
 import json
+import sys
 import time
 
 import numpy as np
@@ -59,7 +60,7 @@ def torch_through(name, predictions, targets, mode):
     return call
 
 
-def main():
+def clients():
     rng = np.random.default_rng(0)
     for size in SIZES:
         predictions = rng.normal(size=size).astype(np.float32)
@@ -77,4 +78,26 @@ def main():
                 pass
 
 
-main()
+def least_of(calls, loss, predictions, targets):
+    times = []
+    for _ in range(calls):
+        started = time.perf_counter()
+        loss.value_and_gradient(predictions, targets)
+        times.append(time.perf_counter() - started)
+    return min(times) * 1e6
+
+
+def sweep():
+    rng = np.random.default_rng(0)
+    places = {mode: lossd.Loss("cross_entropy", mode=mode) for mode in ("local", "remote")}
+    auto = lossd.Loss("cross_entropy")
+    for exponent in range(20):
+        rows = int(2 ** (exponent * 0.75))
+        predictions, targets = rng.normal(size=(rows, 100)).astype(np.float32), rng.integers(0, 100, rows)
+        for _ in range(10):
+            chosen = auto.evaluate(predictions, targets).where
+        times = {mode: least_of(20, loss, predictions, targets) for mode, loss in places.items()}
+        print(json.dumps({"client": "Python", "size": rows, **times, "chosen": chosen}), flush=True)
+
+
+sweep() if sys.argv[1:] == ["auto"] else clients()

@@ -1,7 +1,7 @@
 /** Microseconds of value and gradient in each client, local and remote. */
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { existsSync, mkdtempSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Server, withService } from '../processes.ts'
@@ -9,6 +9,7 @@ import type { Cell, Table } from '../table.ts'
 import type { Part, PartContext } from './part.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
+const cache = mkdtempSync(join(tmpdir(), 'lossd-kernels-'))
 
 /** What a client's program prints, one per line. */
 interface Line {
@@ -20,32 +21,39 @@ interface Line {
   readonly us: number
 }
 
+/** Prints microseconds or, with `auto`, where that computes. */
 interface Program {
   readonly name: string
   readonly command: string
-  readonly args: readonly string[]
+  readonly args: (part: 'clients' | 'auto') => readonly string[]
   readonly folder: string
 }
 
 /** The interpreter with the client's dependencies, as `npm run test:clients` has made it. */
-export const python =
+const python =
   process.env.LOSSD_BENCH_PYTHON ??
   join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'lossd-clients', 'bin', 'python')
 
-const PROGRAMS: readonly Program[] = [
-  { name: 'Python', command: python, args: ['bench.py'], folder: 'clients/python' },
+export const PROGRAMS: readonly Program[] = [
+  { name: 'Python', command: python, args: (part) => ['bench.py', part], folder: 'clients/python' },
   {
     name: 'TypeScript',
     command: process.execPath,
-    args: ['--import', 'tsx', 'clients/typescript/bench.ts'],
+    args: (part) => ['--import', 'tsx', 'clients/typescript/bench.ts', part],
     folder: '.',
   },
-  { name: 'Go', command: 'go', args: ['run', './internal/bench'], folder: 'clients/go' },
+  { name: 'Go', command: 'go', args: (part) => ['run', './internal/bench', part], folder: 'clients/go' },
   {
     name: 'Java',
     command: 'mvn',
-    args: ['-B', '-q', 'test-compile', 'exec:exec@bench'],
+    args: (part) => ['-B', '-q', '-Dstyle.color=never', 'test-compile', 'exec:exec@bench', `-Dbench.part=${part}`],
     folder: 'clients/java',
+  },
+  {
+    name: 'Rust',
+    command: 'cargo',
+    args: (part) => ['run', '--quiet', '--release', '--features', 'local', '--example', 'bench', '--', part],
+    folder: 'clients/rust',
   },
 ]
 
@@ -55,7 +63,7 @@ export default part
 async function measure(service: Server, { say }: PartContext): Promise<Table> {
   const lines = PROGRAMS.flatMap((program) => {
     say(`clients: ${program.name}`)
-    return linesOf(program, service)
+    return linesOf<Line>(program, 'clients', service)
   })
   return {
     title: 'Value and gradient',
@@ -72,20 +80,27 @@ async function measure(service: Server, { say }: PartContext): Promise<Table> {
   }
 }
 
-function linesOf({ name, command, args, folder }: Program, { url }: Server): Line[] {
+/** What a program prints; nothing where its toolchain is missing. */
+export function linesOf<Printed>(
+  { name, command, args, folder }: Program,
+  part: 'clients' | 'auto',
+  { url }: Server,
+): Printed[] {
   if (name === 'Python' && !existsSync(command)) return []
   const env = {
     ...process.env,
     LOSSD_URL: url,
     PYTHONPATH: join(root, 'clients/python/src'),
+    // The kernels of this service, not those that an earlier one has left.
+    LOSSD_CACHE: cache,
     OMP_NUM_THREADS: '1',
   }
   try {
-    const text = execFileSync(command, args, { cwd: join(root, folder), env, encoding: 'utf8' })
+    const text = execFileSync(command, args(part), { cwd: join(root, folder), env, encoding: 'utf8' })
     return text
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as Line)
+      .map((line) => JSON.parse(line) as Printed)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     console.error(`${name} is not measured here: there is no ${command}`)

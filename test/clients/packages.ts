@@ -53,24 +53,43 @@ export const PACKAGES: Readonly<Record<string, (python: () => string) => void>> 
     run('go', ['mod', 'tidy'], folder)
     run('go', ['run', '.'], folder)
   },
+  rust() {
+    const folder = emptyFolder()
+    const target = join(folder, 'target')
+    const args = ['package', '--quiet', '--no-verify', '--allow-dirty', '--target-dir', target]
+    run('cargo', args, join(root, 'clients/rust'))
+    const packages = join(target, 'package')
+    const crate = readdirSync(packages).find((name) => name.endsWith('.crate'))!
+    run('tar', ['-xzf', crate], packages)
+    const unpacked = join(packages, crate.slice(0, -'.crate'.length))
+    writeFileSync(
+      join(folder, 'Cargo.toml'),
+      `[package]\nname = "first"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\nlossd = { path = "${unpacked}" }\n`,
+    )
+    mkdirSync(join(folder, 'src'))
+    writeFileSync(
+      join(folder, 'src/main.rs'),
+      `use lossd::{Client, Data, Error, Loss, Tensor};\nfn main() -> Result<(), Error> {\nlet client = Client::new(&std::env::var("LOSSD_URL").unwrap());\n${exampleOf('rust', 'rust')}\nassert!((w - 2.0).abs() < 0.01, "{w}");\nOk(())\n}\n`,
+    )
+    run('cargo', ['run', '--quiet'], folder)
+  },
   java() {
     const folder = emptyFolder()
     const pom = readFileSync(join(root, 'clients/java/pom.xml'), 'utf8')
     const [, version] = /^ {2}<version>(.+)<\/version>$/m.exec(pom)!
-    run('mvn', ['-B', '-q', '-DskipTests', 'install'], join(root, 'clients/java'))
+    // Not that of the user, which must not get a version that nobody has published.
+    const repository = `-Dmaven.repo.local=${join(folder, 'repository')}`
+    run('mvn', ['-B', '-q', '-DskipTests', repository, 'install'], join(root, 'clients/java'))
     const sources = join(folder, 'src/main/java')
     mkdirSync(sources, { recursive: true })
     writeFileSync(join(folder, 'pom.xml'), projectOf(version!))
+    const exec = ['-Dexec.mainClass=First', '-Dexec.cleanupDaemonThreads=false']
     const check = 'if (Math.abs(w - 2) > 0.01) throw new AssertionError(w);'
     writeFileSync(
       join(sources, 'First.java'),
       `import io.github.lossd.*;\nimport java.util.Map;\nclass First { public static void main(String[] args) {\n${exampleOf('java', 'java')}\n${check}\n} }\n`,
     )
-    run(
-      'mvn',
-      ['-B', '-q', 'compile', 'exec:java', '-Dexec.mainClass=First', '-Dexec.cleanupDaemonThreads=false'],
-      folder,
-    )
+    run('mvn', ['-B', '-q', repository, 'compile', 'exec:java', ...exec], folder)
   },
 }
 

@@ -1,7 +1,9 @@
 use crate::{Error, Inputs, Loss, Output, Problem, Tensor};
 use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const SAFETENSORS: &str = "application/x-safetensors";
@@ -14,8 +16,19 @@ pub struct Client {
     timeout: Duration,
     retries: u32,
     agent: ureq::Agent,
+    traceparent: Option<Traceparent>,
     #[cfg_attr(not(feature = "local"), allow(dead_code))]
     cache: std::path::PathBuf,
+}
+
+/// What returns the trace context of a request.
+#[derive(Clone)]
+struct Traceparent(Arc<dyn Fn() -> Option<String> + Send + Sync>);
+
+impl fmt::Debug for Traceparent {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a function")
+    }
 }
 
 impl Client {
@@ -29,6 +42,7 @@ impl Client {
             timeout: Duration::from_secs(30),
             retries: 4,
             agent: ureq::AgentBuilder::new().build(),
+            traceparent: None,
             cache: cache.into(),
         }
     }
@@ -51,6 +65,12 @@ impl Client {
         self
     }
 
+    /// The W3C trace context that a request belongs to, asked for before each attempt.
+    pub fn traceparent(mut self, context: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.traceparent = Some(Traceparent(Arc::new(context)));
+        self
+    }
+
     /// Where kernels are kept.
     pub fn cache(mut self, folder: impl Into<std::path::PathBuf>) -> Self {
         self.cache = folder.into();
@@ -66,10 +86,11 @@ impl Client {
                 Err(failed) => failed,
             };
             let pause = after.map(|seconds| Duration::from_secs_f64(seconds + jitter(attempt)));
-            match pause {
-                Some(pause) if attempt < self.retries && Instant::now() + pause < deadline => std::thread::sleep(pause),
-                _ => return Err(error),
-            }
+            let Some(pause) = pause.filter(|pause| attempt < self.retries && Instant::now() + *pause < deadline) else {
+                return Err(error);
+            };
+            log::warn!("lossd: {error}; attempt {} follows in {:.2} s", attempt + 2, pause.as_secs_f64());
+            std::thread::sleep(pause);
         }
         unreachable!()
     }
@@ -88,6 +109,9 @@ impl Client {
         }
         if let Some(key) = &self.key {
             request = request.set("Authorization", &format!("Bearer {key}"));
+        }
+        if let Some(context) = self.traceparent.as_ref().and_then(|context| context.0()) {
+            request = request.set("Traceparent", &context);
         }
         let unreachable = |why: String| (Error::Unreachable(format!("{} cannot be reached: {why}", self.url)), Some(0.0));
         let answer = if body.is_empty() { request.call() } else { request.send_bytes(body) };
@@ -134,9 +158,18 @@ impl Client {
         self.json("GET", &path_of(name), None)
     }
 
-    /// All losses.
-    pub fn catalog(&self) -> Result<Value, Error> {
-        self.json("GET", "/v1/losses", None)
+    /// All losses of the catalog, or the registered ones of a namespace.
+    pub fn catalog(&self, namespace: Option<&str>) -> Result<Vec<Value>, Error> {
+        let mut found = vec![];
+        let mut after: Option<String> = None;
+        loop {
+            let query = [("namespace", namespace), ("after", after.as_deref())];
+            let pairs = query.iter().filter_map(|(name, value)| Some(format!("{name}={}", escaped((*value)?, ""))));
+            let page = self.json("GET", &format!("/v1/losses?{}", pairs.collect::<Vec<_>>().join("&")), None)?;
+            found.extend(page["losses"].as_array().into_iter().flatten().cloned());
+            let Some(next) = page["next"].as_str() else { return Ok(found) };
+            after = Some(next.to_owned());
+        }
     }
 
     /// Which loss to choose, and why.
@@ -153,6 +186,9 @@ impl Client {
         }
         if let Some(names) = &loss.gradients {
             options.insert("gradients".into(), if names.is_empty() { json!(false) } else { json!(names) });
+        }
+        if loss.hessian {
+            options.insert("hessian".into(), json!("diagonal"));
         }
         if let Some(denominator) = loss.denominator {
             options.insert("denominator".into(), json!(denominator));
@@ -206,13 +242,15 @@ fn decode(body: &[u8], reduction: &str) -> Result<Output, Error> {
     let header: Map<String, Value> = serde_json::from_slice(body.get(8..8 + length).ok_or_else(invalid)?).map_err(|_| invalid())?;
     let member = |name: &str| header["__metadata__"][name].as_str().and_then(|text| text.parse::<f64>().ok());
     let (denominator, count) = (member("denominator").unwrap_or(f64::NAN), member("count").unwrap_or(0.0) as u64);
-    let mut output = Output { loss: f64::NAN, values: None, gradients: BTreeMap::new(), denominator, count };
+    let (gradients, hessian) = (BTreeMap::new(), BTreeMap::new());
+    let mut output = Output { loss: f64::NAN, values: None, gradients, hessian, denominator, count, is_local: false };
     for (name, entry) in header.iter().filter(|(name, _)| *name != "__metadata__") {
         let numbers = |key: &str| entry[key].as_array().into_iter().flatten().filter_map(Value::as_u64).map(|n| n as usize).collect::<Vec<_>>();
         let offsets = numbers("data_offsets");
         let tensor = Tensor::from_bytes(entry["dtype"] == "F64", numbers("shape"), &body[8 + length + offsets[0]..8 + length + offsets[1]]);
-        match name.strip_prefix("gradients.") {
-            Some(input) => drop(output.gradients.insert(input.into(), tensor)),
+        match name.split_once('.') {
+            Some(("gradients", input)) => drop(output.gradients.insert(input.into(), tensor)),
+            Some((_, input)) => drop(output.hessian.insert(input.into(), tensor)),
             None if reduction == "none" => output.values = Some(tensor),
             None => output.loss = tensor.to_f64()[0],
         }
@@ -233,7 +271,7 @@ mod kernels {
             let structure: Vec<_> = own.iter().map(|(name, t)| json!([name, t.dtype(), t.shape.len()])).collect();
             let is_of_service = loss.name.as_deref().map_or(true, |name| name.contains('/'));
             let url = if is_of_service { &self.url } else { "" };
-            let question = json!([1, url, loss.name, loss.inline, loss.params, loss.gradients, structure]).to_string();
+            let question = json!([1, url, loss.name, loss.inline, loss.params, loss.gradients, loss.hessian, structure]).to_string();
             if let Some(module) = self.cached(&question)? {
                 return Ok(module);
             }
@@ -242,6 +280,9 @@ mod kernels {
             query.insert("inputs".into(), json!(own.iter().map(text).collect::<Vec<_>>().join(";")));
             if let Some(names) = &loss.gradients {
                 query.insert("gradients".into(), json!(if names.is_empty() { "false".into() } else { names.join(",") }));
+            }
+            if loss.hessian {
+                query.insert("hessian".into(), json!("diagonal"));
             }
             if !loss.params.is_empty() {
                 query.insert("params".into(), Value::Object(loss.params.clone()));

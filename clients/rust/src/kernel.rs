@@ -38,6 +38,7 @@ pub struct Kernel {
     is_each: bool,
     numbers: Vec<f64>,
     gradients: Vec<String>,
+    hessians: Vec<String>,
     shapes: Shapes,
     inputs: Vec<usize>,
     outputs: Vec<(usize, Vec<usize>)>,
@@ -124,6 +125,7 @@ impl Kernel {
             address(&mut store, &instance, "lossd_result")?,
         ];
         let (reduction, numbers, gradients) = settings(&manifest, loss)?;
+        let hessians = if loss.hessian { strings(&manifest.all["hessians"]) } else { vec![] };
         Ok(Kernel {
             run: instance.get_typed_func(&mut store, "lossd_run").map_err(runtime)?,
             prepare: instance.get_typed_func(&mut store, "lossd_prepare").map_err(runtime)?,
@@ -140,6 +142,7 @@ impl Kernel {
             reduction,
             numbers,
             gradients,
+            hessians,
         })
     }
 
@@ -172,10 +175,13 @@ impl Kernel {
             let bytes = shape.iter().product::<usize>() * if self.manifest.is_double { 8 } else { 4 };
             Tensor::from_bytes(self.manifest.is_double, shape.clone(), &data[*at..at + bytes])
         };
+        let all = |names: &[String], kind: &str| names.iter().map(|name| (name.clone(), array(&format!("{kind}.{name}")))).collect();
         Ok(Output {
             loss: if self.is_each { f64::NAN } else { value },
             values: self.is_each.then(|| array("values")),
-            gradients: self.gradients.iter().map(|name| (name.clone(), array(&format!("gradients.{name}")))).collect(),
+            gradients: all(&self.gradients, "gradients"),
+            hessian: all(&self.hessians, "hessian"),
+            is_local: true,
             denominator: real(8),
             count: real(16) as u64,
         })

@@ -45,10 +45,14 @@ pub struct Output {
     pub loss: f64,
     pub values: Option<Tensor>,
     pub gradients: BTreeMap<String, Tensor>,
+    /// The diagonals of the second derivatives, if they were asked for.
+    pub hessian: BTreeMap<String, Tensor>,
     /// What the sum was divided by.
     pub denominator: f64,
     /// How many values count.
     pub count: u64,
+    /// Whether it was computed in this process.
+    pub is_local: bool,
 }
 
 /// A loss of the catalog, a registered one, or a formula.
@@ -59,6 +63,7 @@ pub struct Loss {
     pub(crate) params: Map<String, Value>,
     pub(crate) reduction: String,
     pub(crate) gradients: Option<Vec<String>>,
+    pub(crate) hessian: bool,
     pub(crate) denominator: Option<f64>,
 }
 
@@ -67,7 +72,7 @@ impl Loss {
     pub fn new(name: &str) -> Self {
         let name = Some(name.to_owned());
         let (inline, params) = (Map::new(), Map::new());
-        Loss { name, inline, params, reduction: "mean".into(), gradients: None, denominator: None }
+        Loss { name, inline, params, reduction: "mean".into(), gradients: None, hessian: false, denominator: None }
     }
 
     /// A loss in the formula language.
@@ -92,6 +97,12 @@ impl Loss {
     /// The inputs that are differentiated; by default all that can be.
     pub fn gradients(mut self, names: &[&str]) -> Self {
         self.gradients = Some(names.iter().map(|name| name.to_string()).collect());
+        self
+    }
+
+    /// Also computes the diagonal of the second derivative.
+    pub fn hessian(mut self) -> Self {
+        self.hessian = true;
         self
     }
 

@@ -176,3 +176,124 @@ fn auto_goes_on_when_the_service_is_gone() {
         assert_eq!(auto.evaluate(&inputs).unwrap().loss, 1.25);
     }
 }
+
+/// The measurements of 150 flowers about their means, with a 1 for the bias, and their species.
+fn iris() -> (Vec<Vec<f64>>, Vec<i32>) {
+    let path = format!("{}/../../examples/data/iris.csv", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut rows: Vec<Vec<f64>> = text.lines().skip(1).map(|line| line.split(',').map(|cell| cell.parse().unwrap()).collect()).collect();
+    let species = rows.iter().map(|row| row[4] as i32).collect();
+    rows.iter_mut().for_each(|row| row[4] = 1.0);
+    for column in 0..4 {
+        let mean = rows.iter().map(|row| row[column]).sum::<f64>() / rows.len() as f64;
+        rows.iter_mut().for_each(|row| row[column] -= mean);
+    }
+    (rows, species)
+}
+
+/// Weights after a hundred steps along a gradient with respect to the logits.
+fn trained(x: &[Vec<f64>], gradient: &dyn Fn(Vec<f32>) -> Vec<f32>) -> [f64; 15] {
+    let mut weights = [0.0; 15];
+    for _ in 0..100 {
+        let logit = |place: usize| x[place / 3].iter().enumerate().map(|(j, value)| value * weights[3 * j + place % 3]).sum::<f64>() as f32;
+        let logits = (0..3 * x.len()).map(logit).collect();
+        for (place, g) in gradient(logits).into_iter().enumerate() {
+            for (j, value) in x[place / 3].iter().enumerate() {
+                weights[3 * j + place % 3] -= 0.1 * f64::from(g) * value;
+            }
+        }
+    }
+    weights
+}
+
+/// That of the mean cross-entropy, by its formula.
+fn softmax_gradient(logits: &[f32], y: &[i32]) -> Vec<f32> {
+    let of_row = |(row, label): (&[f32], &i32)| {
+        let powers: Vec<f64> = row.iter().map(|logit| f64::from(*logit).exp()).collect();
+        let sum: f64 = powers.iter().sum();
+        let one = |(c, power): (usize, &f64)| ((power / sum - f64::from(c as i32 == *label)) / y.len() as f64) as f32;
+        powers.iter().enumerate().map(one).collect::<Vec<_>>()
+    };
+    logits.chunks(3).zip(y).flat_map(of_row).collect()
+}
+
+#[test]
+fn trains_on_iris_to_the_weights_of_the_plain_formula() {
+    let Some(client) = service() else { return };
+    let (x, y) = iris();
+    let want = trained(&x, &|logits| softmax_gradient(&logits, &y));
+    assert!(want[8].abs() > 0.1, "nothing was learned");
+    let loss = Loss::new("cross_entropy").gradients(&["predictions"]);
+    for is_local in [true, false] {
+        let got = trained(&x, &|logits| {
+            let inputs = [("predictions", Tensor::f32(logits, &[y.len(), 3])), ("targets", Tensor::i32(y.clone(), &[y.len()]))];
+            let found = if is_local { local(&loss, &client, &inputs) } else { loss.remote(&client, &inputs) };
+            let Data::F32(gradient) = found.unwrap().gradients["predictions"].data.clone() else { panic!("a gradient of float32") };
+            gradient
+        });
+        assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-5), "{got:?}, expected {want:?}");
+    }
+}
+
+#[test]
+fn computes_second_derivatives_in_both_places() {
+    let Some(client) = service() else { return };
+    let inputs = [("predictions", Tensor::f64(vec![1.0, 5.0], &[2])), ("targets", Tensor::f64(vec![1.5, 2.0], &[2]))];
+    let huber = Loss::new("huber").reduction("sum").gradients(&["predictions"]).hessian();
+    for found in [local(&huber, &client, &inputs).unwrap(), huber.remote(&client, &inputs).unwrap()] {
+        assert_eq!(found.hessian["predictions"].to_f64(), [1.0, 0.0]);
+        assert_eq!(found.gradients["predictions"].to_f64(), [-0.5, 1.0]);
+    }
+}
+
+/// A service that answers each connection with the next of these texts. It returns the heads of the requests.
+fn answering(answers: Vec<&'static str>) -> (Client, std::thread::JoinHandle<Vec<String>>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Client::new(&format!("http://{}", listener.local_addr().unwrap()));
+    let serve = move |answer: &str| {
+        let (mut stream, _) = listener.accept().unwrap();
+        let lines = BufReader::new(&stream).lines().map(Result::unwrap);
+        let head = lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+        write!(stream, "HTTP/1.1 {answer}").unwrap();
+        head
+    };
+    (client, std::thread::spawn(move || answers.into_iter().map(serve).collect()))
+}
+
+#[test]
+fn follows_the_pages_of_the_catalog() {
+    let first = "200 OK\r\ncontent-length: 42\r\nconnection: close\r\n\r\n{\"losses\":[{\"name\":\"a/b c\"}],\"next\":\"b c\"}";
+    let last = "200 OK\r\ncontent-length: 27\r\nconnection: close\r\n\r\n{\"losses\":[{\"name\":\"a/d\"}]}";
+    let (client, served) = answering(vec![first, last]);
+    let names: Vec<_> = client.catalog(Some("a")).unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names, ["a/b c", "a/d"]);
+    assert!(served.join().unwrap()[1].contains("namespace=a&after=b%20c"));
+}
+
+/// What was logged, by level.
+struct Log(std::sync::Mutex<Vec<(log::Level, String)>>);
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record) {
+        self.0.lock().unwrap().push((record.level(), record.args().to_string()));
+    }
+    fn flush(&self) {}
+}
+
+static LOG: Log = Log(std::sync::Mutex::new(vec![]));
+
+#[test]
+fn logs_what_it_repeats_with_the_trace_context() {
+    log::set_logger(&LOG).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let busy = "503 Busy\r\ncontent-length: 54\r\nconnection: close\r\n\r\n{\"type\":\"urn:lossd:problem:draining\",\"detail\":\"later\"}";
+    let (client, served) = answering(vec![busy, "200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"]);
+    client.traceparent(|| Some("00-1-2-01".into())).describe("huber").unwrap();
+    assert!(served.join().unwrap().iter().all(|head| head.to_lowercase().contains("traceparent: 00-1-2-01")));
+    let logged = LOG.0.lock().unwrap();
+    assert!(logged.iter().any(|(level, text)| *level == log::Level::Warn && text.contains("draining: later; attempt 2")), "{logged:?}");
+}

@@ -14,6 +14,12 @@ export interface KernelStore {
   set(question: string, module: Uint8Array<ArrayBuffer>): Promise<void>
 }
 
+interface CatalogPage {
+  readonly losses: readonly { readonly name: string }[]
+  /** The name after which the next page begins, if there is one. */
+  readonly next?: string
+}
+
 export interface ClientOptions {
   readonly apiKey?: string
   /** Milliseconds for each call, with all of its attempts. Default: 30,000. */
@@ -72,8 +78,15 @@ export class Client {
 
   /** All losses of the catalog, or the registered ones of a namespace. */
   async catalog(namespace?: string): Promise<readonly { readonly name: string }[]> {
-    const query = namespace === undefined ? '' : `?namespace=${encodeURIComponent(namespace)}`
-    return ((await this.#json(`/v1/losses${query}`)) as { losses: { name: string }[] }).losses
+    const query = new URLSearchParams(namespace === undefined ? {} : { namespace })
+    const found: { readonly name: string }[] = []
+    for (;;) {
+      const text = String(query)
+      const page = (await this.#json(`/v1/losses${text && `?${text}`}`)) as unknown as CatalogPage
+      found.push(...page.losses)
+      if (page.next === undefined) return found
+      query.set('after', page.next)
+    }
   }
 
   /** One loss: formula, inputs, parameters, references, examples. */
@@ -91,7 +104,7 @@ export class Client {
     return this.#json('/v1/losses:analyze', question)
   }
 
-  /** Compares a gradient with the exact one. */
+  /** Checks the gradient of a loss at given inputs, in four ways. */
   check(loss: LossRef, body: object): Promise<Record<string, unknown>> {
     return typeof loss === 'string'
       ? this.#json(`${pathOf(loss)}:check`, body)

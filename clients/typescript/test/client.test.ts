@@ -169,6 +169,23 @@ describe('the service', () => {
     })
   })
 
+  it('has its catalog in pages, which are followed', async () => {
+    const asked: (string | undefined)[] = []
+    const server = createServer((request, response) => {
+      asked.push(request.url)
+      const isFirst = !request.url?.includes('after')
+      response.end(
+        JSON.stringify({ losses: [{ name: isFirst ? 'a/b c' : 'a/d' }], next: isFirst ? 'b c' : undefined }),
+      )
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const own = new Client(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    assert.deepEqual(await own.catalog('a'), [{ name: 'a/b c' }, { name: 'a/d' }])
+    assert.deepEqual(asked, ['/v1/losses?namespace=a', '/v1/losses?namespace=a&after=b+c'])
+    server.closeAllConnections()
+    server.close()
+  })
+
   it('that does not answer is an error after the deadline, and one that is not there at once', async () => {
     const silent = createServer(() => {})
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))

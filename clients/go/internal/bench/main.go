@@ -1,10 +1,12 @@
-// Command bench prints microseconds of value and gradient, as JSON lines: npm run bench:clients runs it.
+// Command bench prints microseconds of value and gradient or, with auto, where that computes, as JSON lines: npm run bench:clients
+// runs it.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"log"
+	"math"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -21,7 +23,23 @@ type line struct {
 	Microseconds float64 `json:"us"`
 }
 
+type choice struct {
+	Client string  `json:"client"`
+	Size   int     `json:"size"`
+	Local  float64 `json:"local"`
+	Remote float64 `json:"remote"`
+	Chosen string  `json:"chosen"`
+}
+
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "auto" {
+		sweep()
+	} else {
+		clients()
+	}
+}
+
+func clients() {
 	for _, size := range [][2]int{{32, 10}, {1024, 10}, {1024, 1000}} {
 		rows, columns := size[0], size[1]
 		predictions := lossd.Float32(random(rows*columns), rows, columns)
@@ -34,12 +52,57 @@ func main() {
 				loss := lossd.NewLoss(name, lossd.Options{Gradients: []string{"predictions"}, Mode: mode})
 				spent := best(loss, lossd.Inputs{"predictions": predictions, "targets": targets})
 				own := line{"Go", where, name, rows, columns, float64(spent.Nanoseconds()) / 1000}
-				if err := json.NewEncoder(os.Stdout).Encode(own); err != nil {
-					log.Fatal(err)
-				}
+				report(own)
 			}
 		}
 	}
+}
+
+// sweep prints where auto computes, beside the times of both places.
+func sweep() {
+	lossIn := func(mode lossd.Mode) *lossd.Loss { return lossd.NewLoss("cross_entropy", lossd.Options{Mode: mode}) }
+	auto, local, remote := lossIn(lossd.Auto), lossIn(lossd.Local), lossIn(lossd.Remote)
+	for exponent := range 20 {
+		rows := int(math.Pow(2, float64(exponent)*0.75))
+		labels := make([]int32, rows)
+		for i := range labels {
+			labels[i] = int32(i % 100)
+		}
+		inputs := lossd.Inputs{"predictions": lossd.Float32(random(rows*100), rows, 100), "targets": lossd.Int32(labels)}
+		own := choice{Client: "Go", Size: rows}
+		for range 10 {
+			if own.Chosen = "remote"; evaluated(auto, inputs).Local {
+				own.Chosen = "local"
+			}
+		}
+		own.Local, own.Remote = least(20, local, inputs), least(20, remote, inputs)
+		report(own)
+	}
+}
+
+func report(line any) {
+	if err := json.NewEncoder(os.Stdout).Encode(line); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func evaluated(loss *lossd.Loss, inputs lossd.Inputs) lossd.Result {
+	result, err := loss.Evaluate(context.Background(), inputs)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return result
+}
+
+// least microseconds of so many calls.
+func least(calls int, loss *lossd.Loss, inputs lossd.Inputs) float64 {
+	best := math.Inf(1)
+	for range calls {
+		started := time.Now()
+		evaluated(loss, inputs)
+		best = min(best, float64(time.Since(started).Nanoseconds())/1000)
+	}
+	return best
 }
 
 func random(count int) []float32 {
@@ -53,15 +116,13 @@ func random(count int) []float32 {
 func best(loss *lossd.Loss, inputs lossd.Inputs) time.Duration {
 	call := func() time.Duration {
 		started := time.Now()
-		if _, err := loss.Evaluate(context.Background(), inputs); err != nil {
-			log.Fatal(err)
-		}
+		evaluated(loss, inputs)
 		return time.Since(started)
 	}
 	call()
-	least := call()
+	best := call()
 	for until := time.Now().Add(500 * time.Millisecond); time.Now().Before(until); {
-		least = min(least, call())
+		best = min(best, call())
 	}
-	return least
+	return best
 }

@@ -165,7 +165,11 @@ class Client:
         return self._json("POST", "/v1/losses:analyze", question)
 
     def check(self, loss: Union[str, Mapping[str, Any]], body: Mapping[str, Any]) -> Dict[str, Any]:
-        """Compares a gradient with the exact one."""
+        """Checks the gradient of a loss at given inputs, in four ways.
+
+        :param loss: a name, or a mapping with ``formula`` or ``definition``
+        :param body: inputs by name, and options
+        """
         if isinstance(loss, str):
             return self._json("POST", f"{loss_path(loss)}:check", _plain(body))
         return self._json("POST", "/v1/losses:check", _plain({**body, **loss}))

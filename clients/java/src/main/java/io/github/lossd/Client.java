@@ -10,7 +10,9 @@ import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
@@ -218,12 +220,32 @@ public final class Client {
   }
 
   /**
-   * All losses.
+   * All losses of the catalog.
    *
-   * @return the catalog
+   * @return their names, formulas, inputs and parameters
    */
-  public Map<String, Object> catalog() {
-    return json("GET", "/v1/losses", null);
+  public List<Map<String, Object>> catalog() {
+    return listed("");
+  }
+
+  /**
+   * The registered losses of a namespace.
+   *
+   * @param namespace such as {@code acme}
+   * @return their names, formulas, inputs and parameters
+   */
+  public List<Map<String, Object>> catalog(String namespace) {
+    return listed("namespace=" + escaped(namespace));
+  }
+
+  private List<Map<String, Object>> listed(String query) {
+    List<Map<String, Object>> found = new ArrayList<>();
+    for (Object after = ""; after != null; ) {
+      Map<String, Object> page = json("GET", "/v1/losses?" + query + after, null);
+      Json.list(page.get("losses")).forEach(one -> found.add(Json.object(one)));
+      after = page.get("next") instanceof String next ? "&after=" + escaped(next) : null;
+    }
+    return found;
   }
 
   /**

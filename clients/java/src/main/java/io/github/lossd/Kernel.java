@@ -1,46 +1,38 @@
 package io.github.lossd;
 
-import com.dylibso.chicory.compiler.InterpreterFallback;
-import com.dylibso.chicory.compiler.MachineFactoryCompiler;
-import com.dylibso.chicory.runtime.ByteArrayMemory;
 import com.dylibso.chicory.runtime.ExportFunction;
 import com.dylibso.chicory.runtime.HostFunction;
 import com.dylibso.chicory.runtime.ImportFunction;
 import com.dylibso.chicory.runtime.ImportValues;
 import com.dylibso.chicory.runtime.Instance;
-import com.dylibso.chicory.runtime.Machine;
-import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.wasm.ChicoryException;
 import com.dylibso.chicory.wasm.Parser;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.FunctionType;
 import com.dylibso.chicory.wasm.types.ValType;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.function.DoubleUnaryOperator;
-import java.util.function.Function;
 
 /** A compiled module, with instances for as many threads as call it at once. */
 final class Kernel {
   final Manifest manifest;
   private final WasmModule module;
-  private final Function<Instance, Machine> machines;
+  private final KernelClasses classes;
   private final ConcurrentLinkedDeque<Host> idle = new ConcurrentLinkedDeque<>();
 
   Kernel(byte[] bytes) {
     manifest = Manifest.of(bytes);
     module = Parser.parse(bytes);
-    machines = compiled();
+    classes = compiled();
   }
 
-  /** Functions that are too long for the Java virtual machine would be interpreted, at a hundredth of the speed. */
-  private Function<Instance, Machine> compiled() {
+  private KernelClasses compiled() {
     try {
-      return MachineFactoryCompiler.builder(module).withInterpreterFallback(InterpreterFallback.FAIL).compile();
+      return new KernelClasses(module);
     } catch (ChicoryException error) {
       throw ProblemException.of("kernel-unavailable", manifest.loss + " cannot be compiled for Java: " + error.getMessage(), 422);
     }
@@ -67,7 +59,7 @@ final class Kernel {
 
   /** One instance. It belongs to one thread at a time. */
   private final class Host {
-    private final Memory memory;
+    private final FlatMemory memory;
     private final ExportFunction run;
     private final ExportFunction prepare;
     private final ExportFunction input;
@@ -75,15 +67,14 @@ final class Kernel {
     private final int sizesAt;
     private final int paramsAt;
     private final int resultAt;
-    private byte[] scratch = new byte[4096];
     // For the shapes of the last call
     private int[][] shapes;
     private Sizes sizes;
     private int[] inputs;
 
     private Host() {
-      Instance instance = Instance.builder(module).withMachineFactory(machines).withMemoryFactory(ByteArrayMemory::new).withImportValues(imports()).build();
-      memory = instance.memory();
+      Instance instance = Instance.builder(module).withMachineFactory(classes::machine).withMemoryFactory(FlatMemory::new).withImportValues(imports()).build();
+      memory = (FlatMemory) instance.memory();
       run = instance.export("lossd_run");
       prepare = instance.export("lossd_prepare");
       input = instance.export("lossd_input");
@@ -137,15 +128,9 @@ final class Kernel {
     private void write(int place, Tensor tensor) {
       Manifest.Array info = manifest.inputs.get(place);
       boolean isAsStored = tensor.dtype().word.equals(info.dtype());
-      ByteBuffer bytes = buffer(tensor.length() * (info.dtype().equals("float64") ? 8 : 4));
+      ByteBuffer bytes = memory.part(inputs[place], tensor.length() * (info.dtype().equals("float64") ? 8 : 4));
       if (isAsStored) tensor.putInto(bytes);
       else for (int element = 0; element < tensor.length(); element++) put(bytes, info, tensor, element);
-      memory.write(inputs[place], scratch, 0, bytes.position());
-    }
-
-    private ByteBuffer buffer(int bytes) {
-      if (scratch.length < bytes) scratch = new byte[bytes];
-      return ByteBuffer.wrap(scratch, 0, bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 
     private void put(ByteBuffer bytes, Manifest.Array info, Tensor tensor, int element) {
@@ -170,7 +155,7 @@ final class Kernel {
         if (!info.name().equals(name)) continue;
         int[] shape = sizes.shapeOf(info.axes());
         int bytes = Tensor.product(shape) * (manifest.isFloat64 ? 8 : 4);
-        ByteBuffer read = ByteBuffer.wrap(memory.readBytes((int) output.apply(place)[0], bytes));
+        ByteBuffer read = memory.part((int) output.apply(place)[0], bytes);
         return manifest.isFloat64 ? Tensor.float64From(read, shape) : Tensor.float32From(read, shape);
       }
       throw new IllegalArgumentException("the kernel has no output " + name);

@@ -14,6 +14,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -281,5 +283,29 @@ class ClientTest {
       w[0] -= 0.1 * gradient[i] * x[i][0];
       w[1] -= 0.1 * gradient[i] * x[i][1];
     }
+  }
+
+  @Test
+  void followsThePagesOfTheCatalog() throws IOException {
+    List<String> asked = new ArrayList<>();
+    Handler pages = exchange -> {
+      String query = exchange.getRequestURI().getRawQuery();
+      asked.add(query);
+      answer(exchange, 200, query.contains("after") ? "{\"losses\":[{\"name\":\"a/d\"}]}" : "{\"losses\":[{\"name\":\"a/b c\"}],\"next\":\"b c\"}");
+    };
+    try (Fake fake = Fake.of(pages)) {
+      List<Map<String, Object>> found = fake.client().build().catalog("a");
+      assertEquals(List.of("a/b c", "a/d"), found.stream().map(one -> one.get("name")).toList());
+      assertEquals(List.of("namespace=a", "namespace=a&after=b%20c"), asked);
+    }
+  }
+
+  @Test
+  void anInterruptedThreadStillComputes() {
+    Loss huber = Loss.named("huber").mode(Mode.LOCAL).client(Vectors.service()).build();
+    huber.evaluate(PAIR);
+    Thread.currentThread().interrupt();
+    assertEquals(1.25, huber.evaluate(PAIR).loss());
+    assertTrue(Thread.interrupted());
   }
 }
