@@ -24,7 +24,7 @@ const MADE_FROM = ['src', 'tsconfig.json', CONFIG, 'setup/build.js']
 const KEPT_MS = 24 * 60 * 60 * 1000
 const ENTRIES = ['server.js', 'store-cli.js', 'cli.js']
 /** Packages with many small modules. */
-const JOINED = ['@sinclair/typebox', '@sinclair/typebox/value', '@sinclair/typebox/compiler']
+const JOINED = ['kysely', '@sinclair/typebox', '@sinclair/typebox/value', '@sinclair/typebox/compiler']
 /** Sources may be saved while they are compiled. */
 const TRIES = 3
 
@@ -73,13 +73,13 @@ function compile() {
 }
 
 /**
- * TypeBox has 250 modules, which take a process or a thread longer to find and to load than everything of ours: here they
+ * TypeBox and Kysely have 400 modules, which take a process or a thread longer to find and to load than everything of ours: here they
  * become a few. Where esbuild is not installed (the image is built without optional packages), they stay what they are.
  */
 function joinSmallModules(folder) {
   const esbuild = optional('esbuild')
   if (esbuild === undefined) return folder
-  const imports = new Map(JOINED.map((name) => [name, `${name.slice(1).replaceAll('/', '-')}.js`]))
+  const imports = new Map(JOINED.map((name) => [name, `${name.replace('@', '').replaceAll('/', '-')}.js`]))
   esbuild.buildSync({
     absWorkingDir: ROOT,
     entryPoints: [...imports].map(([name, file]) => ({ in: name, out: file.slice(0, -3) })),

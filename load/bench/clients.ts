@@ -46,7 +46,14 @@ export const PROGRAMS: readonly Program[] = [
   {
     name: 'Java',
     command: 'mvn',
-    args: (part) => ['-B', '-q', '-Dstyle.color=never', 'test-compile', 'exec:exec@bench', `-Dbench.part=${part}`],
+    args: (part) => [
+      '-B',
+      '-q',
+      '-Dstyle.color=never',
+      'test-compile',
+      'exec:exec@bench',
+      `-Dbench.part=${part}`,
+    ],
     folder: 'clients/java',
   },
   {
