@@ -48,10 +48,14 @@ function syntaxOf(precision: Precision): LoopSyntax {
       // In float32 the result is infinite long before.
       exp: precision === 'float64' ? call('expOf') : math('Exp'),
       expm1: math('Expm1'),
-      log: math('Log'),
+      // No float32 is subnormal as a float64.
+      log: precision === 'float64' ? call('logOf') : math('Log'),
       log1p: math('Log1p'),
       log2: math('Log2'),
-      log10: math('Log10'),
+      log10:
+        precision === 'float64'
+          ? ([x]) => ({ text: `logOf(${x.text}) / math.Ln10`, binds: PRODUCT })
+          : math('Log10'),
       sqrt: math('Sqrt'),
       safe_sqrt: math('Sqrt'),
       tanh: math('Tanh'),
@@ -125,7 +129,7 @@ function numberIn(value: number, precision: Precision): string {
 const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords)
 
 const RESERVED =
-  'break case chan const continue default defer else fallthrough for func go goto if import interface map package range return select struct switch type var append bool byte cap close complex complex64 complex128 copy error false float32 float64 imag int int8 int16 int32 int64 iota len make new nil panic print println real recover rune string true uint uintptr math any min max clear pick larger smaller times signOf choose isFinite totalOf expOf _'.split(
+  'break case chan const continue default defer else fallthrough for func go goto if import interface map package range return select struct switch type var append bool byte cap close complex complex64 complex128 copy error false float32 float64 imag int int8 int16 int32 int64 iota len make new nil panic print println real recover rune string true uint uintptr math any min max clear pick larger smaller times signOf choose isFinite totalOf expOf logOf _'.split(
     ' ',
   )
 
@@ -215,6 +219,15 @@ const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => (
     '\t\treturn math.Exp(x-1) * math.E',
     '\t}',
     '\treturn math.Exp(x)',
+    '}',
+  ],
+  logOf: [
+    '// logOf is right for subnormal numbers, too; on amd64, math.Log is not.',
+    'func logOf(x float64) float64 {',
+    '\tif 0 < x && x < 0x1p-1022 {',
+    '\t\treturn math.Log(x*0x1p54) - 54*math.Ln2',
+    '\t}',
+    '\treturn math.Log(x)',
     '}',
   ],
   choose: [
