@@ -61,7 +61,7 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
     'engines/spawn-worker-thread.ts',
   ],
   'evaluator -> store': ['store/contract.ts'],
-  'evaluator -> wire': ['wire/define.ts', 'wire/half-precision.ts'],
+  'evaluator -> wire': ['wire/define.ts', 'wire/half-precision.ts', 'wire/safetensors/dtype-codes.ts'],
   'evaluator -> batching': ['batching/job.ts'],
   'schemas -> wire': ['wire/define.ts'],
   'schemas -> store': [],

@@ -1,24 +1,19 @@
 import { sizeOf } from '../../tensor.ts'
+import { DTYPE_OF_CODE } from '../../wire/safetensors/dtype-codes.ts'
 import { ArrayTable, type StoredArray } from './arrays.ts'
 import type { FormatDefinition, Source, Table } from './define.ts'
 import { bytesOf, type Element } from './elements.ts'
 import { FileBytes } from './file-bytes.ts'
 
-const DTYPES: Readonly<Record<string, Element | 'bool'>> = {
-  F64: 'float64',
-  F32: 'float32',
-  F16: 'float16',
-  BF16: 'bfloat16',
-  I64: 'int64',
-  I32: 'int32',
-  I16: 'int16',
-  I8: 'int8',
-  U64: 'uint64',
-  U32: 'uint32',
-  U16: 'uint16',
-  U8: 'uint8',
-  BOOL: 'bool',
-}
+/** Those of requests, and those that only files have. */
+const DTYPES: ReadonlyMap<string, Element | 'bool'> = new Map<string, Element | 'bool'>([
+  ...DTYPE_OF_CODE,
+  ['I16', 'int16'],
+  ['I8', 'int8'],
+  ['U64', 'uint64'],
+  ['U32', 'uint32'],
+  ['U16', 'uint16'],
+])
 
 /** A file of a few columns has a header of a few hundred bytes. */
 const MOST_HEADER = 8 * 1024 * 1024
@@ -70,7 +65,7 @@ function arrayOf(
   file: FileBytes,
   start: number,
 ): StoredArray {
-  const element = Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : undefined
+  const element = DTYPES.get(dtype)
   if (element === undefined)
     throw new Error(`the tensor "${name}" has the dtype ${dtype}, which is not supported`)
   const isShape = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0)

@@ -1,7 +1,7 @@
 /** The pages of a column in a row group, one after the other, as they are needed. */
 import { readSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
-import { decompress as decompressZstd } from 'fzstd'
+import { fromZstd } from '../zstd.ts'
 import { type ColumnChunk, NotReadHere } from './footer.ts'
 import { decompressSnappy } from './snappy.ts'
 import { type Struct, ThriftReader } from './thrift.ts'
@@ -163,7 +163,7 @@ function unpack(codec: number, from: Uint8Array, into: Uint8Array) {
   if (into.length === 0) return
   if (codec === SNAPPY) return decompressSnappy(from, into)
   if (codec === GZIP) return into.set(gunzipSync(from, { maxOutputLength: into.length }))
-  if (decompressZstd(from, into).length !== into.length) throw damaged()
+  fromZstd(from, into)
 }
 
 /** With room for a page that is a little longer. */

@@ -1,5 +1,5 @@
 /** Slices of the buffers of a record batch. What is not compressed is read as it is needed; what is compressed is kept. */
-import { decompress } from 'fzstd'
+import { fromZstd } from '../../zstd.ts'
 import type { FileBytes } from '../file-bytes.ts'
 import { fromLz4 } from './lz4.ts'
 import type { RecordBatch } from './messages.ts'
@@ -71,7 +71,7 @@ function shortBuffer() {
 
 function unpack(codec: 'lz4' | 'zstd', bytes: Buffer, length: number): Buffer {
   if (codec === 'lz4') return fromLz4(bytes, length)
-  const whole = decompress(bytes, new Uint8Array(length))
-  if (whole.length !== length) throw new Error('compressed data are not as long as they say')
-  return Buffer.from(whole.buffer, whole.byteOffset, length)
+  const whole = Buffer.alloc(length)
+  fromZstd(bytes, whole)
+  return whole
 }
