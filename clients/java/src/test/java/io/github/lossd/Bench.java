@@ -1,6 +1,7 @@
 package io.github.lossd;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
@@ -72,6 +73,8 @@ final class Bench {
     Loss auto = crossEntropy(Mode.AUTO);
     Loss local = crossEntropy(Mode.LOCAL);
     Loss remote = crossEntropy(Mode.REMOTE);
+    // A training has the compiler of the machine behind it after seconds.
+    for (Loss loss : List.of(local, remote)) warmUp(loss, Map.of("predictions", random(new int[] {32, 100}), "targets", Tensor.of(new int[32])));
     for (int exponent = 0; exponent < 20; exponent++) {
       int rows = (int) Math.pow(2, exponent * 0.75);
       int[] labels = new int[rows];
