@@ -81,7 +81,7 @@ final class Bench {
       for (int i = 0; i < rows; i++) labels[i] = i % 100;
       Map<String, Tensor> inputs = Map.of("predictions", random(new int[] {rows, 100}), "targets", Tensor.of(labels));
       boolean isLocal = false;
-      for (int call = 0; call < 10; call++) isLocal = auto.evaluate(inputs).isLocal();
+      for (int call = 0; call < 40; call++) isLocal = auto.evaluate(inputs).isLocal();
       Map<String, Object> line = new LinkedHashMap<>();
       line.put("client", "Java");
       line.put("size", rows);
