@@ -46,14 +46,7 @@ export const PROGRAMS: readonly Program[] = [
   {
     name: 'Java',
     command: 'mvn',
-    args: (part) => [
-      '-B',
-      '-q',
-      '-Dstyle.color=never',
-      'test-compile',
-      'exec:exec@bench',
-      `-Dbench.part=${part}`,
-    ],
+    args: (part) => ['-B', '-q', 'test-compile', 'exec:exec@bench', `-Dbench.part=${part}`],
     folder: 'clients/java',
   },
   {
@@ -104,10 +97,9 @@ export function linesOf<Printed>(
   }
   try {
     const text = execFileSync(command, args(part), { cwd: join(root, folder), env, encoding: 'utf8' })
-    return text
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Printed)
+    // Maven writes escape sequences before and after, even without colors.
+    const lines = text.split('\n').filter((line) => line.includes('{'))
+    return lines.map((line) => JSON.parse(line.slice(line.indexOf('{'))) as Printed)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     console.error(`${name} is not measured here: there is no ${command}`)

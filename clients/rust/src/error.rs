@@ -28,6 +28,7 @@ impl Problem {
         self.places.first().map_or("", |place| &place.pointer)
     }
 
+    #[cfg_attr(not(feature = "local"), allow(dead_code))]
     pub(crate) fn at(code: &str, pointer: &str, detail: String) -> Self {
         let places = vec![Place { pointer: pointer.into(), detail: detail.clone() }];
         Problem { code: code.into(), detail: format!("{pointer}: {detail}"), places, status: 422, retryable: false }

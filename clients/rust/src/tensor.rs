@@ -31,6 +31,7 @@ impl Tensor {
         Tensor { shape: shape.to_vec(), data: Data::I64(data) }
     }
 
+    #[cfg_attr(not(feature = "local"), allow(dead_code))]
     pub(crate) fn dtype(&self) -> &'static str {
         match self.data {
             Data::F32(_) => "float32",

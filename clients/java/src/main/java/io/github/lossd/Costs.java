@@ -14,12 +14,16 @@ final class Costs {
   private static final long FLOOR = 300_000;
 
   private static final int MOST = 16;
+  /** After so many calls of the service, and whenever they have doubled, this process is tried again: its compiler goes on. */
+  private static final int PATIENCE = 16;
+
   /** After a service could not be reached, it is not asked for this long. */
   private static final long PAUSE = 30_000_000_000L;
 
   private final Map<String, List<Long>> local = new HashMap<>();
   private final Map<String, List<Long>> remote = new HashMap<>();
   private final java.util.Set<String> withoutKernel = new java.util.HashSet<>();
+  private final Map<String, Integer> elsewhere = new HashMap<>();
   private long leastRemote = Long.MAX_VALUE;
   private long unreachableSince = Long.MIN_VALUE;
 
@@ -32,7 +36,13 @@ final class Costs {
     long best = least(here);
     // Nothing is faster than the fastest answer of the service so far.
     if (best <= (leastRemote == Long.MAX_VALUE ? FLOOR : leastRemote)) return true;
-    return there.size() >= TRIALS && best <= least(there);
+    if (there.size() < TRIALS) return false;
+    return best <= least(there) || isTriedAgain(key);
+  }
+
+  private boolean isTriedAgain(String key) {
+    int calls = elsewhere.merge(key, 1, Integer::sum);
+    return calls >= PATIENCE && Integer.bitCount(calls) == 1;
   }
 
   private boolean isUnreachable() {

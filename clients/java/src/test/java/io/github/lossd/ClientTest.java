@@ -245,6 +245,15 @@ class ClientTest {
   }
 
   @Test
+  void triesThisProcessAgainBecauseTheCompilerGoesOn() {
+    Costs costs = new Costs();
+    for (int i = 0; i < 3; i++) costs.learn("k", true, 900_000);
+    for (int i = 0; i < 3; i++) costs.learn("k", false, 500_000);
+    List<Integer> again = IntStream.rangeClosed(1, 100).filter(call -> costs.isLocal("k")).boxed().toList();
+    assertEquals(List.of(16, 32, 64), again);
+  }
+
+  @Test
   void goesOnLocallyWhenTheServiceIsGone() throws IOException {
     Path cache = Vectors.temporary();
     Loss.named("huber").mode(Mode.LOCAL).client(Vectors.service(cache)).build().evaluate(PAIR);
