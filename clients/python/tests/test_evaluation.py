@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lossd
-from lossd._evaluation import BadRows, Plan, State, _hash_of_text, _Random, _text_of, summarize
+from lossd._evaluation import BadRows, Plan, State, _hash_of_text, _Random, _Sketch, _text_of, summarize
 
 ROOT = Path(__file__).resolve().parents[3]
 ROWS = 20_000
@@ -185,6 +185,58 @@ def test_ray_says_what_the_single_process_says(name, ray, parquet, expected):
     options = dict(CASES[name][0])
     dataset = ray.data.read_parquet(str(parquet)).repartition(5)
     assert_close(lossd.ray.evaluate(dataset, options.pop("losses"), concurrency=(1, 2), **options), expected(name))
+
+
+DETAILS = dict(losses="huber", targets="y", compare=["a", "b"], by="region", quantiles=[0.1, 0.5, 0.99], worst=7)
+DETAILS_ARGS = ["--compare", "a,b", "--by", "region", "--quantiles", "0.1,0.5,0.99", "--worst", "7"]
+
+
+def assert_details(answer, other):
+    """Quantiles, distributions and the worst rows. A sketch counts, so its numbers are the same ones but for a rounding."""
+    assert_close(answer, other)
+    rows = table()
+    for own, theirs in zip(answer["losses"], other["losses"]):
+        found = [(one["overall"]["quantiles"], [part["quantiles"] for part in one["slices"]], one["distribution"]) for one in (own, theirs)]
+        for (path, a), (same, b) in zip(numbers(found[0]), numbers(found[1]), strict=True):
+            assert path == same and abs(a - b) <= 1e-12 * abs(b), (path, a, b)
+        for one, row in zip(own["worst"], theirs["worst"], strict=True):
+            assert abs(one["loss"] - row["loss"]) <= 1e-12 * row["loss"]
+            assert one["values"]["y"] == rows["y"][row["row"]]
+            assert set(one["values"]) == {"y", "a", "b", "region"}
+    assert all("quantiles" not in one["overall"] and "worst" not in one for one in answer["comparisons"])
+
+
+@pytest.fixture(scope="module")
+def detailed(parquet):
+    return command(parquet, DETAILS, DETAILS_ARGS)
+
+
+def test_quantiles_and_worst_rows_are_those_of_the_single_process(detailed):
+    assert_details(summarize(state_of(DETAILS, table())), detailed)
+    assert summarize(state_of(DETAILS, table(), 1))["losses"][0]["worst"] == summarize(state_of(DETAILS, table(), 9))["losses"][0]["worst"]
+
+
+def test_quantiles_and_worst_rows_in_spark_and_ray(spark, ray, parquet, detailed):
+    options = dict(DETAILS)
+    losses = options.pop("losses")
+    assert_details(lossd.spark.evaluate(spark.read.parquet(str(parquet)).repartition(5), losses, **options), detailed)
+    dataset = ray.data.read_parquet(str(parquet)).repartition(5)
+    assert_details(lossd.ray.evaluate(dataset, losses, concurrency=(1, 2), **options), detailed)
+
+
+def test_a_sketch_knows_negative_numbers_zeros_and_infinities():
+    sketch = _Sketch()
+    sketch.add(np.array([-4.0, -1.0, -0.0, 0.0, 5e-324, 1.0, 4.0, math.inf]))
+    assert [sketch.quantile(share) for share in (0.3, 0.5, 1.0)] == [0.0, 0.0, math.inf]
+    assert abs(sketch.quantile(0.01) + 4) < 0.04
+    assert sum(one["count"] for one in sketch.distribution(3)) == 8
+    assert len(sketch.distribution(3)) <= 3
+
+
+@pytest.mark.parametrize("options", [dict(quantiles=[0]), dict(quantiles=[0.5, 1]), dict(worst=-1), dict(worst=1001)])
+def test_quantiles_and_worst_have_limits(options):
+    with pytest.raises(ValueError, match="quantiles are between|worst is from"):
+        Plan.make("huber", predictions="a", targets="y", **options)
 
 
 def bad_rows():

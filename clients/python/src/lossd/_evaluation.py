@@ -31,6 +31,11 @@ _FEW_DEGREES = (12.706204736, 4.30265273, 3.182446305, 2.776445105)
 _MOST_BUCKETS, _LEAST_BUCKETS, _MOST_CELLS = 4096, 256, 2**17
 _MOST_SLICES = 10_000
 _TOO_LARGE = 2.0**960
+#: Above this many slices, quantiles are only those of all rows.
+_MOST_SKETCHES = 512
+#: Bins of the distribution that is reported.
+_MOST_BINS = 60
+_MOST_WORST = 1000
 
 _FITS: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "positive": lambda x: x >= 0,
@@ -121,6 +126,8 @@ class Plan:
     bootstrap: int = 0
     seed: int = 0
     on_bad: str = "fail"
+    quantiles: Tuple[float, ...] = ()
+    worst: int = 0
     url: str = ""
     modules: Dict[str, bytes] = field(default_factory=dict)
 
@@ -138,6 +145,8 @@ class Plan:
         bootstrap: int = 0,
         seed: int = 0,
         on_bad: str = "fail",
+        quantiles: Sequence[float] = (),
+        worst: int = 0,
     ) -> "Plan":
         """:raises ValueError: for what does not fit together"""
         if on_bad not in ("fail", "skip"):
@@ -146,6 +155,10 @@ class Plan:
             raise ValueError("bootstrap needs cluster: rows have no order that is the same on every machine")
         if compare and len(compare) < 2:
             raise ValueError("compare needs the predictions of at least two models")
+        if not all(0 < share < 1 for share in quantiles):
+            raise ValueError(f"quantiles are between 0 and 1, got {list(quantiles)}")
+        if not 0 <= worst <= _MOST_WORST:
+            raise ValueError(f"worst is from 0 to {_MOST_WORST}, got {worst}")
         given = {**({"predictions": predictions} if predictions else {}), **({"targets": targets} if targets else {}), **(columns or {})}
         many = [losses] if isinstance(losses, (str, Loss)) else list(losses)
         return Plan(
@@ -158,11 +171,19 @@ class Plan:
             bootstrap,
             seed,
             on_bad,
+            tuple(float(share) for share in quantiles),
+            worst,
         )
 
     @property
     def models(self) -> Sequence[Optional[Tuple[str, ...]]]:
         return self.compare or (None,)
+
+    @property
+    def losses_at(self) -> List[int]:
+        """The series that are losses. The others are differences of two models."""
+        models = len(self.models)
+        return [loss * (2 * models - 1) + model for loss in range(len(self.losses)) for model in range(models)]
 
     def needed(self) -> List[str]:
         """Columns that are read."""
@@ -243,7 +264,10 @@ class Plan:
         for reason in bad:
             if reason is not None:
                 state.bad[reason] = state.bad.get(reason, 0) + 1
-        state.add([own[good] for own in values], weights[good], {name: columns[name][good] for name in self._keys()})
+        kept = [own[good] for own in values]
+        state.add(kept, weights[good], {name: columns[name][good] for name in self._keys()})
+        if self.worst > 0:
+            state.add_worst(kept, {name: own[good] for name, own in columns.items()})
 
     def _keys(self) -> List[str]:
         return [*self.by, *([self.cluster] if self.cluster else [])]
@@ -390,10 +414,72 @@ class _Sums:
 _MOMENTS = 7
 
 
+class _Sketch:
+    """Counts of losses by their first 19 bits, 128 bins in each power of two, as src/evaluation/quantile-sketch.ts has them."""
+
+    __slots__ = ("counts",)
+
+    #: The sign, 11 bits of the exponent and 7 of the fraction.
+    SHIFT = 45
+    NEGATIVE = 1 << 18
+
+    def __init__(self) -> None:
+        self.counts: Dict[int, int] = {}
+
+    def add(self, losses: np.ndarray) -> None:
+        bins, counts = np.unique(np.ascontiguousarray(losses, dtype=np.float64).view(np.uint64) >> np.uint64(self.SHIFT), return_counts=True)
+        self._count(zip(bins.tolist(), counts.tolist()))
+
+    def merge(self, other: "_Sketch") -> None:
+        self._count(other.counts.items())
+
+    def _count(self, more: Iterable[Tuple[int, int]]) -> None:
+        for place, count in more:
+            self.counts[place] = self.counts.get(place, 0) + count
+
+    def _in_order(self) -> List[int]:
+        """Of negative numbers, the largest bins hold the smallest."""
+        negative = sorted((place for place in self.counts if place >= self.NEGATIVE), reverse=True)
+        return negative + sorted(place for place in self.counts if place < self.NEGATIVE)
+
+    def quantile(self, share: float) -> float:
+        wanted = share * (sum(self.counts.values()) - 1)
+        below = 0
+        for place in self._in_order():
+            count = self.counts[place]
+            if below + count > wanted:
+                return self._within(place, (wanted - below + 0.5) / count)
+            below += count
+        return 0.0
+
+    def _within(self, place: int, share: float) -> float:
+        """The lowest bins hold 0, and numbers that are practically 0."""
+        if place in (0, self.NEGATIVE):
+            return 0.0
+        low, high = self._ends(place)
+        return low if low == high else low + (high - low) * min(1.0, max(0.0, share))
+
+    def _ends(self, place: int) -> Tuple[float, float]:
+        near, far = (float(np.uint64(one << self.SHIFT).view(np.float64)) for one in (place, place + 1))
+        if not math.isfinite(far):
+            return near, near
+        return (near, far) if near < far or (near == 0 and math.copysign(1, near) > 0) else (far, near)
+
+    def distribution(self, most: int) -> List[Dict[str, Any]]:
+        """Neighboring bins together, so that there are not too many."""
+        order = self._in_order()
+        step = max(1, -(-len(order) // most))
+        parts = [order[start : start + step] for start in range(0, len(order), step)]
+        return [
+            {"low": self._ends(part[0])[0], "high": self._ends(part[-1])[1], "count": sum(self.counts[place] for place in part)}
+            for part in parts
+        ]
+
+
 class _Slice:
     """The sums of one slice."""
 
-    __slots__ = ("rows", "sums", "low", "high", "buckets", "bucket_shares")
+    __slots__ = ("rows", "sums", "low", "high", "buckets", "bucket_shares", "sketches")
 
     def __init__(self, series: int):
         self.rows = 0
@@ -403,9 +489,13 @@ class _Slice:
         #: Sums of the values and of the shares by bucket.
         self.buckets: Optional[_Sums] = None
         self.bucket_shares: Optional[_Sums] = None
+        #: Of the losses, if there are quantiles, by series.
+        self.sketches: Dict[int, _Sketch] = {}
 
     def merge(self, other: "_Slice") -> None:
         self.rows += other.rows
+        for place, sketch in other.sketches.items():
+            self.sketches.setdefault(place, _Sketch()).merge(sketch)
         self.sums.add(other.sums.high, other.sums.low)
         self.low = np.minimum(self.low, other.low)
         self.high = np.maximum(self.high, other.high)
@@ -424,6 +514,8 @@ class State:
         self.plan = plan
         self.slices: Dict[Key, _Slice] = {}
         self.bad: Dict[str, int] = {}
+        #: Series -> the largest losses, and the columns of their rows.
+        self.worst: Dict[int, List[_Worst]] = {}
 
     @property
     def series(self) -> int:
@@ -452,6 +544,7 @@ class State:
         own.rows += len(weights)
         sums = np.empty(self.series * _MOMENTS)
         bucket_sums = []
+        losses_at = self.plan.losses_at
         for place, loss in enumerate(losses):
             with np.errstate(invalid="ignore", over="ignore"):
                 values = np.where(weights == 0, 0.0, loss * weights)
@@ -467,6 +560,8 @@ class State:
                 above,
                 below,
             )
+            if self.plan.quantiles and place in losses_at:
+                own.sketches.setdefault(place, _Sketch()).add(loss)
             own.low[place] = min(own.low[place], loss.min())
             own.high[place] = max(own.high[place], loss.max())
             bucket_sums.append(kept)
@@ -480,8 +575,26 @@ class State:
         own.buckets.add(more)
         own.bucket_shares.add(np.bincount(cells, weights=weights, minlength=_MOST_BUCKETS))
 
+    def add_worst(self, losses: Sequence[np.ndarray], columns: Mapping[str, np.ndarray]) -> None:
+        """Keeps the rows with the largest losses.
+
+        :param losses: of each series
+        :param columns: all that were read
+        """
+        most = self.plan.worst
+        for place in self.plan.losses_at:
+            known, own = self.worst.get(place, []), losses[place]
+            least = known[-1][0] if len(known) == most else -math.inf
+            # All that are equal to the last of them, because their columns decide.
+            if len(own) > most:
+                least = max(least, float(np.partition(own, len(own) - most)[len(own) - most]))
+            rows = np.flatnonzero(own >= least)
+            self.worst[place] = _largest(known + [_worst_of(float(own[row]), row, columns) for row in rows], most)
+
     def merge(self, other: "State") -> "State":
         """Adds the state of other rows."""
+        for place, rows in other.worst.items():
+            self.worst[place] = _largest(self.worst.get(place, []) + rows, self.plan.worst)
         for key, own in other.slices.items():
             known = self.slices.get(key)
             if known is None:
@@ -494,16 +607,37 @@ class State:
 
     def __getstate__(self) -> Dict[str, Any]:
         """Without the kernels, which whoever merges states has, or does not need."""
-        slices = [(key, own.rows, own.sums, own.low, own.high, own.buckets, own.bucket_shares) for key, own in self.slices.items()]
+        slices = [
+            (key, own.rows, own.sums, own.low, own.high, own.buckets, own.bucket_shares, own.sketches)
+            for key, own in self.slices.items()
+        ]
         plan = Plan(**{**vars(self.plan), "modules": {}})
-        return {"plan": plan, "slices": slices, "bad": self.bad}
+        return {"plan": plan, "slices": slices, "bad": self.bad, "worst": self.worst}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
-        self.plan, self.bad, self.slices = state["plan"], state["bad"], {}
-        for key, rows, sums, low, high, buckets, shares in state["slices"]:
+        self.plan, self.bad, self.worst, self.slices = state["plan"], state["bad"], state["worst"], {}
+        for key, rows, sums, low, high, buckets, shares, sketches in state["slices"]:
             own = _Slice(len(low))
+            own.sketches = sketches
             own.rows, own.sums, own.low, own.high, own.buckets, own.bucket_shares = rows, sums, low, high, buckets, shares
             self.slices[key] = own
+
+
+#: A loss, its row as text, which decides between equal losses, and the columns of the row.
+_Worst = Tuple[float, str, Dict[str, Any]]
+
+
+def _worst_of(loss: float, row: int, columns: Mapping[str, np.ndarray]) -> _Worst:
+    values = {name: _plain_cell(own[row]) for name, own in columns.items()}
+    return loss, json.dumps(values, sort_keys=True), values
+
+
+def _largest(rows: List[_Worst], most: int) -> List[_Worst]:
+    return sorted(rows, key=lambda one: (-one[0], one[1]))[:most]
+
+
+def _plain_cell(value: Any) -> Any:
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple, np.ndarray)) else _plain(value)
 
 
 def _groups(columns: Sequence[np.ndarray], rows: int) -> Iterable[Tuple[Key, np.ndarray]]:
@@ -695,7 +829,8 @@ def summarize(state: State) -> Dict[str, Any]:
         label = {"loss": ask.title, "params": dict(ask.params)}
         for place, model in enumerate(models):
             named = {} if model is None else {"model": "+".join(model)}
-            losses.append({**label, **named, **_report(series[first + place], plan.by, order)})
+            report = _report(series[first + place], plan.by, order)
+            losses.append({**label, **named, **report, **_details(state, whole, first + place)})
         for place, model in enumerate(models[1:]):
             report = _report(series[first + len(models) + place], plan.by, order)
             comparisons.append({**label, **_judged(report, "+".join(models[0] or ()), "+".join(model or ()))})
@@ -710,6 +845,16 @@ def summarize(state: State) -> Dict[str, Any]:
         "computed_by": "portable kernels, float64",
         "losses": losses,
         "comparisons": comparisons,
+    }
+
+
+def _details(state: State, whole: _Slice, place: int) -> Dict[str, Any]:
+    """The distribution and the worst rows. Rows have no number here, so these are told by their columns."""
+    sketch = whole.sketches.get(place)
+    worst = state.worst.get(place, [])
+    return {
+        **({} if sketch is None else {"distribution": sketch.distribution(_MOST_BINS)}),
+        **({} if not worst else {"worst": [{"loss": _number(loss), "values": values} for loss, _, values in worst]}),
     }
 
 
@@ -730,7 +875,10 @@ def _estimates(plan: Plan, parts: Sequence[_Slice], place: int, slices: int) -> 
         spreads = [_from_moments(m, own.rows) for m, own in zip(moments, parts)]
     else:
         spreads = _bootstrap([_folded(own, place, slices) for own in parts], plan.bootstrap, plan.seed)
-    return [_estimate(plan, own, place, m, spread) for own, m, spread in zip(parts, moments, spreads)]
+    # The first part is all rows.
+    told = len(parts) if slices <= _MOST_SKETCHES else 1
+    sketches = [own.sketches.get(place) if part < told else None for part, own in enumerate(parts)]
+    return [_estimate(plan, own, place, m, spread, sketch) for own, m, spread, sketch in zip(parts, moments, spreads, sketches)]
 
 
 def _folded(own: _Slice, place: int, slices: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -741,7 +889,7 @@ def _folded(own: _Slice, place: int, slices: int) -> Tuple[np.ndarray, np.ndarra
     return sums.reshape(-1, count).sum(axis=0), own.bucket_shares.value().reshape(-1, count).sum(axis=0)
 
 
-def _estimate(plan: Plan, own: _Slice, place: int, m: np.ndarray, spread: Spread) -> Dict[str, Any]:
+def _estimate(plan: Plan, own: _Slice, place: int, m: np.ndarray, spread: Spread, sketch: Optional[_Sketch]) -> Dict[str, Any]:
     above, below = m[5], m[6]
     known = spread if above + below == 0 else None
     mean = m[0] / m[2] if m[2] != 0 else math.nan
@@ -757,6 +905,7 @@ def _estimate(plan: Plan, own: _Slice, place: int, m: np.ndarray, spread: Spread
         "interval": None if known is None else list(known[1]),
         "min": _number(own.low[place]),
         "max": _number(own.high[place]),
+        **({} if sketch is None else {"quantiles": {_text_of(share): sketch.quantile(share) for share in plan.quantiles}}),
         **({"infinite": int(above + below)} if above + below > 0 else {}),
     }
 

@@ -35,7 +35,8 @@ def evaluate(
     :param df: a ``pyspark.sql.DataFrame``
     :param losses: names of the catalog, or ``Loss`` objects
     :param options: ``predictions``, ``targets``, ``columns``, ``by``, ``weight``, ``compare``, ``cluster``, ``bootstrap``,
-        ``seed``, ``on_bad``; see docs/evaluation.md
+        ``seed``, ``on_bad``, ``quantiles`` (shares, as 0.5), ``worst`` (how many rows with the largest losses; told by the
+        columns that are read); see docs/evaluation.md
     :raises ValueError: for options that do not fit together, or columns that are missing
     :raises BadRows: for rows without a loss, unless ``on_bad="skip"``
     """
