@@ -1,5 +1,5 @@
 /**
- * `npm run load:overload [-- --factor 5]`: measures what the service can do, sends several times as much whether it keeps up or not
+ * `npm run load:overload [-- --factor 5 --format json]`: measures what the service can do, sends several times as much whether it keeps up or not
  * (open loop), and then half as much. Prints how much is answered in time, how fast the rest is refused, and how long it takes until
  * nobody is refused any more. Exits with 1 if it misses the marks.
  */
@@ -15,15 +15,19 @@ import { quantile } from './quantile.ts'
 import { markdown } from './table.ts'
 
 const { values: flags } = parseArgs({
-  options: { factor: { type: 'string', default: '5' }, rows: { type: 'string', default: '1200' } },
+  options: {
+    factor: { type: 'string', default: '5' },
+    rows: { type: 'string', default: '1200' },
+    format: { type: 'string', default: 'json' },
+  },
 })
 /** Each request costs the engine much more than the event loop. */
 const BODY = bodyOf({
   loss: 'nt_xent',
-  format: 'json',
+  format: flags.format === 'safetensors' ? 'safetensors' : 'json',
   rows: Number(flags.rows),
   columns: 4,
-}).bytes.toString()
+})
 const DEADLINE_MS = 1000
 /** Seconds of each part. */
 const SECONDS = { peak: 5, overload: 8, after: 4 } as const
@@ -41,7 +45,7 @@ const found = await withService({ LOSSD_STORE: 'none' }, measure)
 console.log(
   markdown({
     title: `${flags.factor} times the capacity`,
-    about: `nt_xent ${flags.rows}x4 with a deadline of ${DEADLINE_MS} ms, ${cpus().length} cores, Node ${process.version}; the clients share the cores.`,
+    about: `nt_xent ${flags.rows}x4 in ${flags.format} with a deadline of ${DEADLINE_MS} ms, ${cpus().length} cores, Node ${process.version}; the clients share the cores.`,
     head: ['', 'value', 'mark'],
     rows: [
       ['peak, answers/s', found.peak, ''],
@@ -102,8 +106,10 @@ async function closedLoop(target: string, seconds: number): Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: 16 })
   const end = performance.now() + seconds * 1000
   let answered = 0
+  const headers = { 'content-type': BODY.contentType }
   const client = async () => {
-    while (performance.now() < end) if ((await post(target, agent, BODY, 60_000)).status === 200) answered++
+    while (performance.now() < end)
+      if ((await post(target, agent, BODY.bytes, 60_000, headers)).status === 200) answered++
   }
   await Promise.all(Array.from({ length: 16 }, client))
   agent.destroy()
@@ -113,14 +119,14 @@ async function closedLoop(target: string, seconds: number): Promise<number> {
 /** Requests at random moments, so many per second on average, however many are waiting. */
 async function openLoop(target: string, rate: number, ms: number): Promise<Sent[]> {
   const agent = new Agent({ keepAlive: true })
-  const headers = { 'x-request-timeout-ms': String(DEADLINE_MS) }
+  const headers = { 'content-type': BODY.contentType, 'x-request-timeout-ms': String(DEADLINE_MS) }
   const sent: Promise<Sent>[] = []
   const began = performance.now()
   let due = 0
   const send = () => {
     const at = performance.now()
     const note = (status: number): Sent => ({ at, ms: performance.now() - at, status })
-    const answer = post(target, agent, BODY, 60_000, headers)
+    const answer = post(target, agent, BODY.bytes, 60_000, headers)
     sent.push(
       answer.then(
         ({ status }) => note(status),
