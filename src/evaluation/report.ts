@@ -231,7 +231,7 @@ function rangePlot({ mean, interval }: Estimate, scale: Scale, verdict = ''): st
 
 const [WIDE, TALL, FOOT] = [720, 180, 20]
 
-/** On a logarithmic scale, with a bar for losses of 0. */
+/** On a logarithmic scale, with a number for those that begin at 0 or below: the first bin may reach from 0 far up. */
 function histogram(bins: readonly Bin[]): string {
   const positive = bins.filter(({ low }) => low > 0)
   const others = bins.filter(({ low }) => low <= 0)
@@ -251,10 +251,12 @@ function histogram(bins: readonly Bin[]): string {
       `<text x="${at(10 ** decade).toFixed(0)}" y="${TALL + 14}" text-anchor="middle">${short(10 ** decade)}</text>`,
   )
   return `<svg class="wide" viewBox="0 0 ${WIDE} ${TALL + FOOT}" role="img" aria-label="histogram of the losses">
-${bars.join('')}${zero === 0 ? '' : `<text x="0" y="${TALL - 4}">≤ 0: ${count(zero)}</text>`}
+${bars.join('')}${zero === 0 ? '' : `<text x="0" y="${TALL - 4}">${restTitle(others.at(-1)!.high)}: ${count(zero)}</text>`}
 <line class="axis" x1="0" x2="${WIDE}" y1="${TALL}" y2="${TALL}"/>${labels.join('')}
 </svg>`
 }
+
+const restTitle = (high: number) => (high > 0 ? `< ${short(high)}` : '≤ 0').replace('<', '&lt;')
 
 function bar(from: number, to: number, height: number, title: string): string {
   const width = Math.max(0.5, to - from - 0.5)

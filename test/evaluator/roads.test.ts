@@ -2,8 +2,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { reportPage } from '../../src/evaluation/report.ts'
 import type { Evaluation } from '../../src/evaluation/result.ts'
 import { type Checkpoint, evaluate } from '../../src/evaluator/evaluate.ts'
 import { findFiles } from '../../src/evaluator/files.ts'
@@ -229,6 +231,15 @@ describe('an evaluation', () => {
     for (const { loss, values } of worst)
       expect(Math.abs(Number(values!.y_hat) - Number(values!.y))).toBeCloseTo(loss!, 9)
     expect(worst[0]!.loss).toBe(losses[0]!.overall.max)
+  })
+
+  it('draws a distribution whose first bin begins at 0, and says where that ends', async () => {
+    const rounded = fileURLToPath(new URL('../../examples/data/predictions.parquet', import.meta.url))
+    const evaluation = await run({ losses: [{ loss: 'mse' }], columns: regression }, rounded)
+    const [first] = evaluation.losses[0]!.distribution!
+    expect(first!.low).toBe(0)
+    expect(first!.high).toBeGreaterThan(0)
+    expect(reportPage(evaluation)).toContain(`&lt; ${Number(first!.high.toPrecision(5))}: ${first!.count}<`)
   })
 
   it('compares two models row by row: the interval of the difference is narrower than those of the means', async () => {
