@@ -20,7 +20,6 @@ const [SECONDS, ROUNDS] = process.argv.includes('--smoke') ? [1, 1] : [1, 12]
 const WARM_UP = 3
 const MOST = 0.03
 const [SMALL] = SIZES
-/** Of /proc/PID/stat. */
 
 interface Side {
   readonly name: string

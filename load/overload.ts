@@ -1,7 +1,7 @@
 /**
- * `npm run load:overload [-- --factor 5 --format json]`: measures what the service can do, sends several times as much whether it keeps up or not
- * (open loop), and then half as much. Prints how much is answered in time, how fast the rest is refused, and how long it takes until
- * nobody is refused any more. Exits with 1 if it misses the marks.
+ * `npm run load:overload [-- --factor 5 --format json]`: measures what the service can do, sends several times as much whether it keeps
+ * up or not (open loop), and then half as much. Prints how much is answered in time, how fast the rest is refused, and how long it takes
+ * until nobody is refused any more. Exits with 1 if it misses the marks.
  */
 import { Agent } from 'node:http'
 import { cpus } from 'node:os'

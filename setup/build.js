@@ -13,7 +13,7 @@ import { spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
-import { join, relative, sep } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
@@ -73,35 +73,44 @@ function compile() {
 }
 
 /**
- * TypeBox and Kysely have 400 modules, which take a process or a thread longer to find and to load than everything of ours: here they
- * become a few. Where esbuild is not installed (the image is built without optional packages), they stay what they are.
+ * TypeBox and Kysely have 400 modules, which take a process or a thread longer to find and to load than everything of ours: here
+ * they become a few. Where esbuild is not installed (the image is built without optional packages), they stay what they are.
  */
 function joinSmallModules(folder) {
   const esbuild = optional('esbuild')
   if (esbuild === undefined) return folder
-  const imports = new Map(JOINED.map((name) => [name, `${name.replace('@', '').replaceAll('/', '-')}.js`]))
+  const files = new Map(JOINED.map((name) => [name, `${name.replace('@', '').replaceAll('/', '-')}.js`]))
+  const joined = join(folder, 'joined')
+  const ours = modulesIn(folder)
   esbuild.buildSync({
     absWorkingDir: ROOT,
-    entryPoints: [...imports].map(([name, file]) => ({ in: name, out: file.slice(0, -3) })),
-    outdir: join(folder, 'joined'),
+    entryPoints: [...files].map(([name, file]) => ({ in: name, out: file.slice(0, -3) })),
+    outdir: joined,
     bundle: true,
     splitting: true,
     format: 'esm',
     platform: 'node',
     minifyWhitespace: true,
   })
-  for (const entry of fs.readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath ?? entry.path, entry.name)
-    if (!entry.isFile() || !path.endsWith('.js') || path.startsWith(join(folder, 'joined'))) continue
-    const text = fs.readFileSync(path, 'utf8')
-    const up = '../'.repeat(relative(folder, path).split(sep).length - 1) || './'
-    const joined = text.replaceAll(/ from '([^']+)'/g, (whole, name) => {
-      const file = imports.get(name)
-      return file === undefined ? whole : ` from '${up}joined/${file}'`
-    })
-    if (joined !== text) fs.writeFileSync(path, joined)
-  }
+  for (const path of ours) importFrom(joined, files, path)
   return folder
+}
+
+function modulesIn(folder) {
+  const entries = fs.readdirSync(folder, { recursive: true, withFileTypes: true })
+  const modules = entries.filter((entry) => entry.isFile() && entry.name.endsWith('.js'))
+  return modules.map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+}
+
+/** Makes a module import the joined files instead of the packages. */
+function importFrom(joined, files, path) {
+  const text = fs.readFileSync(path, 'utf8')
+  const way = relative(dirname(path), joined).split(sep).join('/')
+  const changed = text.replaceAll(/ from '([^']+)'/g, (whole, name) => {
+    const file = files.get(name)
+    return file === undefined ? whole : ` from '${way.startsWith('.') ? way : `./${way}`}/${file}'`
+  })
+  if (changed !== text) fs.writeFileSync(path, changed)
 }
 
 function optional(name) {
