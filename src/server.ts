@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
 import type { App } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
-import type { SharedProcess } from './engines/remote/shared-process.ts'
+import type { SharedDevice } from './engines/remote/shared-device.ts'
 import { limitHeapGrowth } from './gc-tuning.ts'
 import { processCount, threadsOfEach } from './processes/count.ts'
 import { Listener } from './processes/listener.ts'
@@ -229,7 +229,7 @@ async function supervise(config: Config, log: Logger, count: number): Promise<vo
 async function shareDevice(
   { engine, batchElements }: Config,
   log: Logger,
-): Promise<SharedProcess | undefined> {
+): Promise<SharedDevice | undefined> {
   if (engine === 'compiled') return undefined
   const { shareDevice: share } = await import('./engines/share-device.ts')
   return share({
@@ -240,7 +240,7 @@ async function shareDevice(
 }
 
 /** A worker is this program again, with the same arguments. */
-function forkWorker(place: number, device: SharedProcess | undefined) {
+function forkWorker(place: number, device: SharedDevice | undefined) {
   const shared = device && { LOSSD_SHARED_DEVICE: JSON.stringify({ name: device.name, path: device.path }) }
   return fork(process.argv[1], process.argv.slice(2), {
     env: { ...ENVIRONMENT, ...shared, LOSSD_WORKER: String(place + 1) },

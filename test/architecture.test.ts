@@ -287,9 +287,9 @@ describe('the architecture', () => {
 
   it('passes the environment only to engine processes', () => {
     const text = (file: string) => readFileSync(new URL(file, source), 'utf8')
-    expect(files.filter((file) => /from 'node:process'/.test(text(file))).sort()).toEqual([
-      'engines/remote/child.ts',
+    expect(files.filter((file) => /\benv\b.*from 'node:process'/.test(text(file))).sort()).toEqual([
       'engines/remote/process.ts',
+      'engines/remote/shared-device.ts',
     ])
   })
 

@@ -1,7 +1,7 @@
 /** Opens a device once for several processes, in a process of its own. */
 import type { EngineDefinition } from './define.ts'
 import { definitionOf, engineDefinitions } from './engine-registry.ts'
-import { SharedProcess } from './remote/shared-process.ts'
+import { SharedDevice } from './remote/shared-device.ts'
 
 export interface ShareOptions {
   /** As in `EngineOptions`. */
@@ -17,7 +17,7 @@ export interface ShareOptions {
  * @example
  * const shared = await shareDevice({ engine: 'auto', maxElements: 2 ** 22, log: console.log })
  */
-export async function shareDevice(options: ShareOptions): Promise<SharedProcess | undefined> {
+export async function shareDevice(options: ShareOptions): Promise<SharedDevice | undefined> {
   const { engine } = options
   const all = await engineDefinitions()
   if (engine === 'auto') return shareBest(options, all)
@@ -28,7 +28,7 @@ export async function shareDevice(options: ShareOptions): Promise<SharedProcess 
 async function shareBest(
   options: ShareOptions,
   all: readonly EngineDefinition[],
-): Promise<SharedProcess | undefined> {
+): Promise<SharedDevice | undefined> {
   for (const definition of all.filter(({ home, missing }) => home === 'process' && !missing?.())) {
     // Why it is not available is logged by the processes that then look for themselves.
     const shared = await start(options, definition, 'a GPU').catch(() => undefined)
@@ -39,5 +39,5 @@ async function shareBest(
 }
 
 function start({ maxElements, log }: ShareOptions, definition: EngineDefinition, reason: string) {
-  return SharedProcess.start({ definition, reason, maxElements, log })
+  return SharedDevice.start({ definition, reason, maxElements, log })
 }

@@ -26,7 +26,7 @@ export function mergeBatches(engine: Engine, maxElements: number): Engine {
   const merging = new Merging(engine, maxElements)
   return {
     get info() {
-      return engine.info
+      return { ...engine.info, isShared: true }
     },
     get isReady() {
       return engine.isReady

@@ -1,5 +1,5 @@
 /** An engine in a process that several processes share: results, merged launches, and the death of either side. */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -8,7 +8,7 @@ import { type Batch, type Engine, EngineLost, UnsupportedByEngine } from '../../
 import { definitionOf, engineDefinitions } from '../../../src/engines/engine-registry.ts'
 import { mergeBatches } from '../../../src/engines/remote/merge-batches.ts'
 import { openConnection } from '../../../src/engines/remote/shared-connection.ts'
-import { SharedProcess } from '../../../src/engines/remote/shared-process.ts'
+import { SharedDevice } from '../../../src/engines/remote/shared-device.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { check, evaluate, openInterpreter } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
@@ -87,13 +87,13 @@ describe('batches of several processes', () => {
 })
 
 describe('an engine in a shared process', () => {
-  let shared: SharedProcess
+  let shared: SharedDevice
   const users: Engine[] = []
   const logged: string[] = []
   const log = (message: string) => void logged.push(message)
   const open = async (name: string, count: number) => {
     const definition = { ...definitionOf(name, definitions), environment: () => ({}) }
-    shared = await SharedProcess.start({ definition, reason: 'test', maxElements: MANY, log })
+    shared = await SharedDevice.start({ definition, reason: 'test', maxElements: MANY, log })
     for (let i = 0; i < count; i++) users.push(await openConnection({ path: shared.path, name, log }))
     return users
   }
@@ -110,32 +110,30 @@ describe('an engine in a shared process', () => {
       const tensors = sampleTensors(huber, { seed })
       expect(await evaluate(engine, huber, tensors)).toEqual(await evaluate(here, huber, tensors))
     }
-    expect(one!.info).toMatchObject({ name: 'interpreter', reason: 'test' })
+    expect(one!.info).toMatchObject({ name: 'interpreter', reason: 'test', isShared: true })
     expect(shared.info).toEqual(one!.info)
+    await one!.close()
+    users.shift()
+    expect((await other!.run(batchOf('huber', 1))).values.length, 'after one has left').toBe(6)
   })
 
-  it('exchanges megabytes in both directions', async () => {
+  it('exchanges megabytes in both directions, through shared memory where there is any', async () => {
     const [engine] = await open('compiled', 1)
     const tensors = sampleTensors(huber, { seed: 4, rows: 300_000 })
-    const { gradients } = await evaluate(engine!, huber, tensors)
-    expect(gradients.get('predictions')!.data.length).toBe(600_000)
-  })
-
-  it('keeps the classes of errors', async () => {
-    const [engine] = await open('cpu', 1)
-    const job = check(huber, sampleTensors(huber, { seed: 1, precision: 'float64' })).job
-    await expect(engine!.run(assemble([job]))).rejects.toBeInstanceOf(UnsupportedByEngine)
-  })
-
-  it('survives that one who uses it leaves', async () => {
-    const [one, other] = await open('interpreter', 2)
-    await one!.close()
-    expect((await other!.run(batchOf('huber', 1))).values.length).toBe(6)
-    users.shift()
+    const here = (await definitionOf('compiled', definitions).open('test')) as Engine
+    expect(await evaluate(engine!, huber, tensors)).toEqual(await evaluate(here, huber, tensors))
+    await here.close()
+    if (!existsSync('/dev/shm') || !existsSync('/proc/self/fd')) return
+    const slots = readdirSync(`/proc/${shared.pid}/fd`).map((slot) => `/proc/${shared.pid}/fd/${slot}`)
+    const held = slots.filter((slot) => readlinkSync(slot).startsWith('/dev/shm/lossd-'))
+    expect(held).toHaveLength(8)
+    expect(held.some((slot) => statSync(slot).size > 2 ** 20)).toBe(true)
   })
 
   it('that dies fails what it was computing, starts again, and is found again by all', async () => {
     const [one, other] = await open('cpu', 2)
+    const job = check(huber, sampleTensors(huber, { seed: 1, precision: 'float64' })).job
+    await expect(one!.run(assemble([job]))).rejects.toBeInstanceOf(UnsupportedByEngine)
     const before = await evaluate(one!, huber, sampleTensors(huber, { seed: 4 }))
     const pending = one!.run(batchOf('nt_xent', 1, 600))
     process.kill(shared.pid!, 'SIGABRT')
@@ -164,7 +162,7 @@ describe('an engine in a shared process', () => {
       environment: () => ({ NODE_OPTIONS: '--no-such' }),
     }
     await expect(
-      SharedProcess.start({ definition: missing, reason: 'test', maxElements: MANY, log }),
+      SharedDevice.start({ definition: missing, reason: 'test', maxElements: MANY, log }),
     ).rejects.toThrow(/ended \(exit code 9\) before it opened an engine/)
     await open('interpreter', 0)
   })

@@ -38,10 +38,10 @@ const RESTART_MS = { first: 50, most: 30_000 } as const
 
 /**
  * @example
- * const shared = await SharedProcess.start({ definition: webgpu, reason: 'a GPU', maxElements: 2 ** 22, log: console.log })
+ * const shared = await SharedDevice.start({ definition: webgpu, reason: 'a GPU', maxElements: 2 ** 22, log: console.log })
  * shared.path // '/tmp/lossd-x3TqQb/webgpu'
  */
-export class SharedProcess {
+export class SharedDevice {
   readonly #options: SharedOptions
   /** Only this user may enter it. */
   readonly #folder = mkdtempSync(join(tmpdir(), 'lossd-'))
@@ -51,8 +51,8 @@ export class SharedProcess {
   #isClosed = false
 
   /** @throws Error if the engine cannot be opened; the message says why */
-  static async start(options: SharedOptions): Promise<SharedProcess> {
-    const shared = new SharedProcess(options)
+  static async start(options: SharedOptions): Promise<SharedDevice> {
+    const shared = new SharedDevice(options)
     try {
       shared.#info = await shared.#start()
       return shared
