@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
 import type { App } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
-import { createHeapGrowthLimit } from './gc-tuning.ts'
+import { limitHeapGrowth } from './gc-tuning.ts'
 import { processCount, threadsOfEach } from './processes/count.ts'
 import { Listener } from './processes/listener.ts'
 import type { ToParent, ToWorker, WorkerInfo } from './processes/messages.ts'
@@ -79,7 +79,7 @@ function run(config: Config, log: Logger): Promise<void> {
 
 async function start(config: Config, log: Logger): Promise<void> {
   const { buildApp } = await import('./app.ts')
-  const app = await buildApp(config, { log, onCrowdedPrograms: createHeapGrowthLimit() })
+  const app = await buildApp(config, { log, onCrowdedPrograms: limitHeapGrowth() })
   app.warmUp()
   await app.fastify.listen({ port: config.port, host: config.host })
   const address = app.fastify.server.address() as AddressInfo
@@ -275,7 +275,7 @@ async function work(config: Config, log: Logger, count: number): Promise<void> {
   }
   app = await buildApp(
     { ...config, threads: threadsOfEach(config.threads, count, availableParallelism()) },
-    { log, onCrowdedPrograms: createHeapGrowthLimit(), link },
+    { log, onCrowdedPrograms: limitHeapGrowth(), link },
   )
   app.warmUp()
   await app.fastify.ready()

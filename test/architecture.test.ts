@@ -27,13 +27,31 @@ const FLOORS: readonly (readonly string[])[] = [
   ['routes'],
   ['http.ts', 'registry', 'evaluator'],
   ['schemas', 'access', 'metrics.ts'],
-  ['wire', 'batching', 'store', 'analyzer', 'connections.ts', 'gc-tuning.ts', 'config.ts'],
+  [
+    'wire',
+    'batching',
+    'store',
+    'analyzer',
+    'connections.ts',
+    'rejection-log.ts',
+    'gc-tuning.ts',
+    'config.ts',
+  ],
   ['evaluation'],
   ['sources', 'analysis', 'portable'],
   ['engines', 'losses'],
   ['loops'],
   ['language'],
-  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts', 'peers.ts'],
+  [
+    'errors.ts',
+    'tensor.ts',
+    'nearest.ts',
+    'lru.ts',
+    'counters.ts',
+    'backoff.ts',
+    'peers.ts',
+    'free-memory.ts',
+  ],
 ]
 
 /** Rooms that may import only one file of a lower room, or nothing of it. */
