@@ -207,6 +207,16 @@ describe('a query for DuckDB', () => {
   })
 })
 
+describe.each(['java', 'rust'])('%s', (name) => {
+  it('has no constant that is named _, which only this language forbids', () => {
+    const target = TARGETS.find((one) => one.name === name)!
+    const params = { _: { type: 'number', default: 0.25 } } as const
+    const loss = customLoss({ inputs: { x: { differentiable: true } }, params, formula: '_ * x^2' })
+    const { text } = writeSource(target, { loss, params: { _: 0.25 } })
+    expect(text).toMatch(/(?:const|double) __\w*(?:: f64)? = 0\.25/)
+  })
+})
+
 const TFJS = new URL('../../node_modules/@tensorflow/tfjs-core/dist/index.d.ts', import.meta.url)
 
 describe.each(['typescript', 'tfjs'])('%s', (name) => {

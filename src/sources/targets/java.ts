@@ -208,7 +208,7 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const loops = writeLoops(source, syntaxOf(real, precision))
   const body = functionLines(loops, camelCase(name), real)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, 'NONE')]
-  const names = new Names([])
+  const names = new Names(['_'])
   const defaults = loops.params.map((param) => {
     return `public static final ${real} ${names.take(param.of.toUpperCase())} = ${numberIn(param.value, precision)};`
   })

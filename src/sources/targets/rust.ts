@@ -239,9 +239,10 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const body = functionLines(loops, name, real)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, 'Reduction::None')]
   // A pattern that is the name of a constant would be compared with it: so none has the name of an argument.
-  const names = new Names(
-    [...loops.inputs, ...loops.params, ...loops.sizes, ...loops.outputs].map((own) => own.name),
-  )
+  const names = new Names([
+    '_',
+    ...[...loops.inputs, ...loops.params, ...loops.sizes, ...loops.outputs].map((own) => own.name),
+  ])
   const defaults = loops.params.map(
     (param) =>
       `pub const ${names.take(param.of.toUpperCase())}: ${real} = ${numberIn(param.value, precision)};`,
