@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
 import type { App } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
+import type { SharedProcess } from './engines/remote/shared-process.ts'
 import { limitHeapGrowth } from './gc-tuning.ts'
 import { processCount, threadsOfEach } from './processes/count.ts'
 import { Listener } from './processes/listener.ts'
@@ -34,7 +35,7 @@ const IS_UNDER_NPM = process.argv.includes('--under-npm')
  */
 const ECHO_MS = IS_UNDER_NPM ? 500 : 0
 /** Set for a worker, which is one of several processes: its number. */
-const { LOSSD_WORKER: WORKER, ...ENVIRONMENT } = process.env
+const { LOSSD_WORKER: WORKER, LOSSD_SHARED_DEVICE: SHARED_DEVICE, ...ENVIRONMENT } = process.env
 /** How long a worker may take to end beyond the time in which it gives up on open requests, in ms. */
 const END_MS = 5000
 const leave = () => process.exit(0)
@@ -195,15 +196,19 @@ async function shutDown(
 // Several processes
 
 async function supervise(config: Config, log: Logger, count: number): Promise<void> {
+  const device = await shareDevice(config, log)
   const supervisor = new Supervisor({
     count,
-    isOneForGpu: config.processes === 'auto',
+    isOneForGpu: config.processes === 'auto' && device === undefined,
     maxConnections: config.maxConnections,
-    fork: forkWorker,
+    fork: (place) => forkWorker(place, device),
     endMs: config.shutdownLimitMs + END_MS,
     log,
   })
-  process.on('exit', () => supervisor.kill())
+  process.on('exit', () => {
+    supervisor.kill()
+    device?.close()
+  })
   const info = await supervisor.start()
   const listener = await Listener.open(config, (connection) => supervisor.accept(connection))
   onSignals(log, {
@@ -220,10 +225,25 @@ async function supervise(config: Config, log: Logger, count: number): Promise<vo
   logStart(info, listener.address, log, { processes: supervisor.serving })
 }
 
+/** What is on a GPU is opened once for all workers. */
+async function shareDevice(
+  { engine, batchElements }: Config,
+  log: Logger,
+): Promise<SharedProcess | undefined> {
+  if (engine === 'compiled') return undefined
+  const { shareDevice: share } = await import('./engines/share-device.ts')
+  return share({
+    engine,
+    maxElements: batchElements,
+    log: (message, details) => log.warn(details ?? {}, message),
+  })
+}
+
 /** A worker is this program again, with the same arguments. */
-function forkWorker(place: number) {
+function forkWorker(place: number, device: SharedProcess | undefined) {
+  const shared = device && { LOSSD_SHARED_DEVICE: JSON.stringify({ name: device.name, path: device.path }) }
   return fork(process.argv[1], process.argv.slice(2), {
-    env: { ...ENVIRONMENT, LOSSD_WORKER: String(place + 1) },
+    env: { ...ENVIRONMENT, ...shared, LOSSD_WORKER: String(place + 1) },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
 }
@@ -275,7 +295,12 @@ async function work(config: Config, log: Logger, count: number): Promise<void> {
   }
   app = await buildApp(
     { ...config, threads: threadsOfEach(config.threads, count, availableParallelism()) },
-    { log, onCrowdedPrograms: limitHeapGrowth(), link },
+    {
+      log,
+      onCrowdedPrograms: limitHeapGrowth(),
+      link,
+      sharedDevice: SHARED_DEVICE === undefined ? undefined : JSON.parse(SHARED_DEVICE),
+    },
   )
   app.warmUp()
   await app.fastify.ready()
