@@ -196,7 +196,7 @@ async function shutDown(
 // Several processes
 
 async function supervise(config: Config, log: Logger, count: number): Promise<void> {
-  const device = await shareDevice(config, log)
+  let device = await shareDevice(config, log)
   const supervisor = new Supervisor({
     count,
     isOneForGpu: config.processes === 'auto' && device === undefined,
@@ -215,7 +215,11 @@ async function supervise(config: Config, log: Logger, count: number): Promise<vo
     canReload: true,
     reload: async () => {
       log.info('reloading: replacing one process after the other')
+      const before = device
+      // The new processes may run another build.
+      device = await anotherDevice(before, config, log)
       await supervisor.reload()
+      if (device !== before) before?.retire()
       log.info({ processes: supervisor.serving }, 'reloaded')
     },
     close: (why) => closeAll(supervisor, listener, config, log, why),
@@ -237,6 +241,23 @@ async function shareDevice(
     maxElements: batchElements,
     log: (message, details) => log.warn(details ?? {}, message),
   })
+}
+
+/** @returns the earlier one if there cannot be another */
+async function anotherDevice(
+  before: SharedDevice | undefined,
+  config: Config,
+  log: Logger,
+): Promise<SharedDevice | undefined> {
+  try {
+    return (await shareDevice(config, log)) ?? before
+  } catch (error) {
+    log.error(
+      { why: (error as Error).message },
+      'the device cannot be opened again; the earlier process stays',
+    )
+    return before
+  }
 }
 
 /** A worker is this program again, with the same arguments. */

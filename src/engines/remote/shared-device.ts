@@ -35,6 +35,8 @@ export interface SharedOptions {
 }
 
 const RESTART_MS = { first: 50, most: 30_000 } as const
+/** Loading a library and compiling the first kernels takes seconds. If it takes longer than this, a driver hangs. */
+const OPEN_MS = 180_000
 
 /**
  * @example
@@ -91,6 +93,13 @@ export class SharedDevice {
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
+  /** Nobody can connect to it any more. The process ends when those that are connected have ended. */
+  retire() {
+    this.#isClosed = true
+    if (this.#child?.connected) this.#child.disconnect()
+    else this.close()
+  }
+
   async #start(): Promise<EngineInfo> {
     const { definition, reason, maxElements } = this.#options
     // That of a process that was killed.
@@ -130,7 +139,8 @@ function forkChild(start: SharedStart, variables: Readonly<Record<string, string
 
 /** @throws Error (rejects) if it refuses or ends */
 function opened(child: ChildProcess): Promise<EngineInfo> {
-  return new Promise((resolve, reject) => {
+  const limit = setTimeout(() => child.kill('SIGKILL'), OPEN_MS)
+  return new Promise<EngineInfo>((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code, signal) =>
       reject(new Error(`the process ended (${signal ?? `exit code ${code}`}) before it opened an engine`)),
@@ -140,5 +150,5 @@ function opened(child: ChildProcess): Promise<EngineInfo> {
       child.removeAllListeners('exit')
       reject(new Error(report.reason))
     })
-  })
+  }).finally(() => clearTimeout(limit))
 }

@@ -144,6 +144,19 @@ describe('an engine in a shared process', () => {
     expect(logged).toContain('the cpu process ended, starting another')
   })
 
+  it('that retires computes for those who are connected, and then ends', async () => {
+    const [one] = await open('interpreter', 1)
+    const { pid, path } = shared
+    shared.retire()
+    expect((await one!.run(batchOf('huber', 1))).values.length).toBe(6)
+    await expect(openConnection({ path, name: 'interpreter', log })).rejects.toThrow(/before it opened/)
+    await one!.close()
+    users.shift()
+    while (isThere(pid!)) await sleep(20)
+    expect(existsSync(dirname(path))).toBe(false)
+    expect(logged).toEqual([])
+  })
+
   it('lets nobody else in, and leaves nothing behind', async () => {
     await open('interpreter', 1)
     const folder = dirname(shared.path)
