@@ -13,7 +13,8 @@ port2.close()
 const LEAST_BYTES = 4096
 
 /**
- * @param bytes must not be used afterwards: its length is 0 then. Nothing happens if it is a view of a larger memory
+ * @param bytes must not be used afterwards, by whoever made them neither: their length is 0 then. Nothing happens if they are a view of a
+ * larger memory
  * @example
  * request.on('data', freeMemory)
  */

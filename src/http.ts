@@ -87,11 +87,20 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
   if (request.raw.complete) return reply.send(body)
   refused.add(request.raw.socket)
   if (isDiscarded(request.raw)) {
-    request.raw.once('end', () => refused.delete(request.raw.socket)).on('data', freeMemory)
+    discardRest(request.raw)
     return reply.send(body)
   }
   // The rest of an unread body would be taken for the next request.
   return reply.header('Connection', 'close').send(Readable.from(lingering(body, request.raw)))
+}
+
+function discardRest(request: IncomingMessage) {
+  // A decompressor would still read what is freed.
+  request.unpipe()
+  request
+    .once('end', () => refused.delete(request.socket))
+    .on('data', freeMemory)
+    .resume()
 }
 
 /**

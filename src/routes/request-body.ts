@@ -218,7 +218,8 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
   }
   const discard = (part: Buffer) => {
     if (upload !== undefined) intake.count(part.length, upload)
-    freeMemory(part)
+    // A decompressor goes on writing into its own.
+    if (source === raw) freeMemory(part)
   }
   source.on('data', (part: Buffer) => {
     const { length } = part
