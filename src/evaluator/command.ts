@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
-import { evaluationTable } from '../evaluation/text-table.ts'
+import { count, evaluationTable } from '../evaluation/text-table.ts'
 import { Database, type DataFile } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
 import { findFiles } from './files.ts'
@@ -13,6 +13,7 @@ import { type Guess, guessColumns } from './guess.ts'
 import { checkOutput, writeOutput } from './output.ts'
 import { ProgressBar, type Screen } from './progress-bar.ts'
 import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk, type Road } from './request.ts'
+import type { Costs } from './road.ts'
 import { Service } from './service.ts'
 import { Threads } from './threads.ts'
 
@@ -138,6 +139,7 @@ async function evaluateHere(
       threads: count,
       ahead,
       onProgress: (progress) => bar.show(progress),
+      onMeasured: (costs) => tellCosts(costs, terminal),
       ...(terminal.signal === undefined ? {} : { signal: terminal.signal }),
     })
     return { answer, guessed }
@@ -200,6 +202,12 @@ function tellGuess(guessed: Guess['guessed'], { out }: Terminal) {
         .map((input) => `--${input}`)
         .join(' and ')} would say otherwise.\n`,
     )
+}
+
+function tellCosts({ rows, kernels, sql }: Costs, { note, isInteractive }: Terminal) {
+  const [inKernels, inSql] = [kernels, sql].map((ns) => Math.round(ns))
+  if (isInteractive)
+    note(`${count(rows)} rows by two roads: ${inKernels} ns each by compiled kernels, ${inSql} ns in SQL\n`)
 }
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']

@@ -39,6 +39,14 @@ export interface Column {
   readonly type: string
 }
 
+/** Which rows of a file are read; all, if nothing is said. */
+export interface SomeRows {
+  /** The first, and the one after the last. */
+  readonly range?: readonly [number, number] | undefined
+  /** Not more than so many. */
+  readonly most?: number | undefined
+}
+
 /** What a column can be used as. */
 export type ColumnKind = 'number' | 'boolean' | 'list' | 'text' | 'other'
 
@@ -114,9 +122,9 @@ export class Database {
     file: DataFile,
     columns: readonly Column[],
     query: string,
-    range?: readonly [number, number],
+    rows: SomeRows = {},
   ): Promise<DuckDBResult> {
-    return this.#run(file, fromFile(file, columns, query, range))
+    return this.#run(file, fromFile(file, columns, query, rows))
   }
 
   /** Must not be called while it works. */
@@ -182,7 +190,7 @@ function fromFile(
   file: DataFile,
   columns: readonly Column[],
   query: string,
-  range: readonly [number, number] | undefined,
+  { range, most }: SomeRows,
 ): string {
   const format = formatOf(file)
   const names = columns.map((_, place) => `c${place}`)
@@ -190,7 +198,8 @@ function fromFile(
   const isTable = 'open' in format.reader
   const source = 'open' in format.reader ? tableQuery(range) : format.reader.sql
   const where = range === undefined || isTable ? '' : ` WHERE place >= ${range[0]} AND place < ${range[1]}`
-  return `WITH file AS (SELECT * FROM ${source} AS own(${own.join(', ')})${where})${query}`
+  const limit = most === undefined ? '' : ` LIMIT ${most}`
+  return `WITH file AS (SELECT * FROM ${source} AS own(${own.join(', ')})${where}${limit})${query}`
 }
 
 /** A failure of DuckDB, in one line that names the file. */

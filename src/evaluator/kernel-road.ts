@@ -14,7 +14,14 @@ import type { Kind } from '../losses/define.ts'
 import { checkRequest } from '../schemas/check.ts'
 import type { InputRule } from '../schemas/inputs.ts'
 import { copyLists, copyNumbers } from './columns.ts'
-import { type Column, type Database, type DataFile, placeOfColumn, unreadable } from './database.ts'
+import {
+  type Column,
+  type Database,
+  type DataFile,
+  placeOfColumn,
+  type SomeRows,
+  unreadable,
+} from './database.ts'
 import { EvaluationFailed } from './failure.ts'
 import { clusterHashes, SliceFinder } from './keys.ts'
 import { type ParquetSource, parquetSource } from './parquet/source.ts'
@@ -25,11 +32,11 @@ import type { BlockArrays, RowSource } from './rows.ts'
 const BLOCK = 16_384
 
 /** The part of a file that is evaluated at once. */
-export interface Part {
+export interface Part extends SomeRows {
   readonly file: DataFile
   /** The place of the file among all files. */
   readonly index: number
-  /** Rows of a Parquet file; undefined for all of the file. */
+  /** Rows of a file with places; undefined for all of the file. */
   readonly range: readonly [number, number] | undefined
 }
 
@@ -125,7 +132,7 @@ export class KernelRun {
     try {
       const columns = await this.#database.columns(part.file)
       const query = queryOf(this.#plan, part.file, columns)
-      const result = await this.#database.stream(part.file, columns, query, part.range)
+      const result = await this.#database.stream(part.file, columns, query, part)
       const source = new DatabaseSource(this.#plan, this.#state, result)
       try {
         await this.#addRows(part, source, onRows)

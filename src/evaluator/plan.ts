@@ -68,7 +68,7 @@ export interface Layout {
 }
 
 /** With more rows, there are quantiles if somebody asks for them. */
-const SKETCHED_ROWS = 10_000_000
+export const SKETCHED_ROWS = 10_000_000
 
 const LIMITS = { maxIntermediate: 2 ** 26, maxCost: 2 ** 36 }
 
