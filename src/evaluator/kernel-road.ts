@@ -24,6 +24,7 @@ import {
 } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
 import { clusterHashes, SliceFinder } from './keys.ts'
+import { DamagedPage } from './parquet/pages.ts'
 import { type ParquetSource, parquetSource } from './parquet/source.ts'
 import { decodedOf, type InputPlan, type LossPlan, ownParams, type Plan, plans } from './plan.ts'
 import type { BlockArrays, RowSource } from './rows.ts'
@@ -75,6 +76,7 @@ export class KernelRun {
       if (!(await this.#addParquet(part, count))) await this.#addFromDatabase(part, count)
     } catch (error) {
       if (!(error instanceof UnreadableRows)) throw unreadable(part.file, error)
+      if (error.cause instanceof DamagedPage) throw unreadable(part.file, error.cause)
       count(-rows)
       // Some of its rows are in the sums already.
       await this.#begin(onRows)
@@ -377,7 +379,7 @@ class Block {
         if (found === undefined || input === undefined) throw error
         const rule = plans(loss.resolved, decoded).inputs.find(({ name }) => name === input.name)
         const reason = `${found.detail.replace(/, got .*$/s, '')} in ${this.#namesOf(input)}`
-        this.#mark(found.row, reason, found.detail)
+        this.#mark(found.row, reason, `${found.detail} in ${this.#namesOf(input)}`)
         silence(input, data.get(input.name)!, found.row)
         for (const row of othersLike(rule, input, data.get(input.name)!)) {
           this.#mark(row, reason)
@@ -451,7 +453,7 @@ class Block {
       const { file } = this.#part!
       throw new EvaluationFailed(
         'bad-rows',
-        `${file.name}, row ${this.#first + row}: ${detail}${detail === reason ? '' : ` (${reason})`}; on-bad skip leaves such rows out and counts them`,
+        `${file.name}, row ${this.#first + row}: ${detail}; on-bad skip leaves such rows out and counts them`,
       )
     }
     if (!this.#bad.has(row)) this.#bad.set(row, reason)

@@ -14,7 +14,7 @@ import { definitionOfFormula } from '../schemas/formula-source.ts'
 import { createRequestPlanSource, type RequestPlan } from '../schemas/request-plan.ts'
 import { checkParams } from '../schemas/unknown-names.ts'
 import type { Decoded, DecodedTensor } from '../wire/define.ts'
-import { type Column, type DataFile, placeOfColumn } from './database.ts'
+import { type Column, type DataFile, namesIn, placeOfColumn } from './database.ts'
 import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk } from './request.ts'
 
 /** An input of a loss, and where its numbers come from. */
@@ -265,11 +265,10 @@ function columnsByInput(
 }
 
 function missing(loss: Loss, name: string, { file, columns }: Layout, isCompared: boolean): Problem {
-  const names = columns.map((column) => column.name)
   const how = isCompared && name === 'predictions' ? 'compare' : name
   return new Problem(
     'missing-input',
-    `${loss.name} needs ${name}: say which column that is (${how}), since ${file.name} has no column of that name; it has ${names.slice(0, 20).map(cut).join(', ')}`,
+    `${loss.name} needs ${name}: say which column that is (${how}), since ${file.name} has no column of that name; it has ${namesIn(columns)}`,
   )
 }
 
