@@ -109,7 +109,7 @@ function parsed(args: readonly string[]) {
     if (unknown === undefined) throw new TypeError(message.replaceAll('\n', ' '))
     const names = Object.keys(OPTIONS).map((name) => `--${name}`)
     throw new TypeError(
-      `there is no option ${unknown}${didYouMean(unknown, names)}; lossd evaluate --help explains all options`,
+      `there is no option ${unknown}${didYouMean(unknown, names) || '.'} lossd evaluate --help explains all options`,
     )
   }
 }
@@ -121,9 +121,13 @@ async function written(path: string, write: () => void | Promise<void>): Promise
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === undefined) throw error
-    throw new EvaluationFailed('unwritable', `${path} cannot be written: ${message.replace(/^\w+: /, '')}`, {
-      cause: error,
-    })
+    throw new EvaluationFailed(
+      'unwritable',
+      `${path} cannot be written: ${message.replace(/^\w+: |, \w+ '.*$/g, '')}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

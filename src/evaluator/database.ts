@@ -227,7 +227,8 @@ const ADDED = [
 
 /** DuckDB's words for what people know by other ones. */
 const WORDS: readonly (readonly [RegExp, string])[] = [
-  [/^Out of buffer$/, 'a page ends early'],
+  [/^Out of buffer$/, 'its pages are damaged: one ends early'],
+  [/^(Snappy decompression failure|Failed to decompress)/, 'its pages are damaged: $1'],
   [/^failed to (allocate|pin|offload)/i, `it takes more than ${MEMORY} of memory to read: failed to $1`],
   [/^No magic bytes found at end of file '[^']*'/, 'it is not Parquet, or it was cut off: $&'],
 ]

@@ -326,7 +326,25 @@ async function computedBy({ sql }: ChosenRoad, isMeasured: boolean, database: Da
 
 async function layoutOf(file: DataFile, database: Database): Promise<Layout> {
   const columns = await database.columns(file)
-  return { file, columns, widthOf: (name) => widthOf(file, columns, name, database) }
+  return {
+    file,
+    columns,
+    widthOf: (name) => widthOf(file, columns, name, database),
+    textIn: (name) => textIn(file, columns, name, database),
+  }
+}
+
+async function textIn(
+  file: DataFile,
+  columns: readonly Column[],
+  name: string,
+  database: Database,
+): Promise<string | undefined> {
+  const column = `c${placeOfColumn(file, columns, name)}`
+  const query = ` SELECT ${column} FROM file WHERE ${column} IS NOT NULL AND TRY_CAST(${column} AS DOUBLE) IS NULL LIMIT 1`
+  const result = await database.stream(file, columns, query)
+  const [row] = await result.getRows()
+  return row === undefined ? undefined : String(row[0])
 }
 
 /** The length of the first list. */

@@ -65,10 +65,15 @@ export interface Layout {
   readonly rows?: number | undefined
   /** The length of the lists in a column. */
   widthOf(name: string): Promise<number>
+  /** A value of a column of texts that is no number, if there is one. */
+  textIn?(name: string): Promise<string | undefined>
 }
 
 /** With more rows, there are quantiles if somebody asks for them. */
 export const SKETCHED_ROWS = 10_000_000
+
+/** Characters of a text that is an example. */
+const MOST_TEXT = 40
 
 const LIMITS = { maxIntermediate: 2 ** 26, maxCost: 2 ** 36 }
 
@@ -194,9 +199,11 @@ async function widthOf(layout: Layout, name: string): Promise<number | undefined
   const { kind, type } = columnOf(layout, name)
   if (kind === 'number' || kind === 'boolean') return undefined
   if (kind === 'list') return layout.widthOf(name)
+  const text = type === 'VARCHAR' ? await layout.textIn?.(name) : undefined
+  const example = text === undefined ? '' : `, with texts such as "${text.slice(0, MOST_TEXT)}"`
   throw new Problem(
     'invalid-value',
-    `the column "${cut(name)}" of ${layout.file.name} has the type ${type}; losses need numbers or lists of numbers`,
+    `the column "${cut(name)}" of ${layout.file.name} has the type ${type}${example}; losses need numbers or lists of numbers`,
   )
 }
 
