@@ -112,6 +112,30 @@ describe('a file', () => {
       /short.csv: .*Line: 30002/,
     ],
     [
+      'CSV with a line that has too many cells near the beginning',
+      () => file('early.csv', 'y,y_hat\n1,2\n1,2,3\n'),
+      /early.csv has no column "y_hat"; it has one column, "y,y_hat": does a line near the beginning have more/,
+    ],
+    [
+      'CSV with a text near the beginning',
+      () => file('early-text.csv', 'y,y_hat\n1,2\n1,two\n'),
+      /column "y_hat" of \S*early-text.csv has the type VARCHAR, with texts such as "two"; losses need numbers/,
+    ],
+    [
+      'CSV that is no text',
+      () =>
+        file(
+          'binary.csv',
+          Uint8Array.from({ length: 5000 }, (_, i) => (i * 7919) % 256),
+        ),
+      /binary.csv: It was not possible to automatically detect the CSV parsing dialect$/,
+    ],
+    [
+      'Parquet that was cut off',
+      () => file('cut.parquet', parquetWith([1, 2]).subarray(0, 200)),
+      /cut.parquet: it is not Parquet, or it was cut off/,
+    ],
+    [
       'CSV with a text among the numbers',
       () => file('text.csv', `y,y_hat\n${'1,2\n'.repeat(30_000)}1,two\n`),
       /text.csv: .*(Line: 30002|two)/,

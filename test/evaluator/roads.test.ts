@@ -267,6 +267,13 @@ describe('an evaluation', () => {
     expect(await quantilesOf(10_000_001, [0.25])).toEqual([0.25])
   })
 
+  it('has no quantile below the smallest loss, and none above the largest', async () => {
+    const path = join(folder, 'alike.csv')
+    writeFileSync(path, `y_hat,y\n${'1,2\n'.repeat(100)}`)
+    const { losses } = await run({ losses: [{ loss: 'l1' }], columns: regression }, path)
+    expect(losses[0]!.overall).toMatchObject({ min: 1, max: 1, quantiles: { 0.5: 1, 0.9: 1, 0.99: 1 } })
+  })
+
   it('reads CSV and JSON lines to the same numbers', async () => {
     const request = { losses: [{ loss: 'huber' }], columns: regression, by: ['key'] }
     const expected = await run(request)
@@ -398,7 +405,7 @@ describe('an input that cannot be evaluated', () => {
       'a wrong type',
       { ...request, columns: { ...regression, targets: ['region'] } },
       () => parquet,
-      /column "region" .* has the type VARCHAR/,
+      /column "region" .* has the type VARCHAR, with texts such as "(north|east|south)"; losses need numbers/,
     ],
     ['an unknown loss', { ...request, losses: [{ loss: 'hubber' }] }, () => parquet, /Did you mean "huber"/],
     [
