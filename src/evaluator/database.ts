@@ -252,12 +252,17 @@ export function placeOfColumn(file: DataFile, columns: readonly Column[], name: 
   )
 }
 
-/** The columns of a file, for a message. DuckDB sees one column where lines do not have the same number of cells. */
+/**
+ * The columns of a file, for a message. DuckDB sees one column, or none of the names, where lines do not have the same number
+ * of cells.
+ */
 export function namesIn(columns: readonly Column[]): string {
   const names = columns.map((column) => column.name)
   const has = names.slice(0, 20).map(cut).join(', ')
   if (names.length === 1 && /[,;\t|]/.test(names[0]))
     return `one column, "${has}": does a line near the beginning have more or fewer cells?`
+  if (names.every((name) => /^column\d+$/.test(name)))
+    return `${has}: is its first line one with names, and has each line as many cells?`
   return `${has}${names.length > 20 ? ' ...' : ''}`
 }
 

@@ -113,8 +113,13 @@ describe('a file', () => {
     ],
     [
       'CSV with a line that has too many cells near the beginning',
-      () => file('early.csv', 'y,y_hat\n1,2\n1,2,3\n'),
+      () => file('early.csv', 'y,y_hat\n1,2\n1,2,3\n1,2\n'),
       /early.csv has no column "y_hat"; it has one column, "y,y_hat": does a line near the beginning have more/,
+    ],
+    [
+      'CSV with a last line that has too many cells',
+      () => file('last.csv', 'y,y_hat\n1,2\n1,2,3\n'),
+      /it has column0, column1, column2: is its first line one with names, and has each line as many cells/,
     ],
     [
       'CSV with a text near the beginning',
@@ -154,7 +159,7 @@ describe('a file', () => {
     [
       'Parquet with a text',
       () => parquet('type.parquet', "SELECT 'a' AS y, 2.0 AS y_hat"),
-      /column "y" .* has the type VARCHAR; losses need numbers/,
+      /column "y" .* has the type VARCHAR, with texts such as "a"; losses need numbers/,
     ],
     [
       'Parquet with a struct',
