@@ -3,15 +3,14 @@
  * up or not (open loop), and then half as much. Prints how much is answered in time, how fast the rest is refused, and how long it takes
  * until nobody is refused any more. Exits with 1 if it misses the marks.
  */
-import { Agent } from 'node:http'
 import { cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { bodyOf } from './bodies.ts'
-import { post } from './chaos/clients.ts'
 import { cpuSeconds } from './process-info.ts'
 import { type Server, withService } from './processes.ts'
 import { quantile } from './quantile.ts'
+import { RawClient } from './raw-client.ts'
 import { markdown } from './table.ts'
 
 const { values: flags } = parseArgs({
@@ -75,7 +74,7 @@ async function measure({ url, pid }: Server) {
   const target = `${url}/v1/losses/nt_xent`
   await closedLoop(target, 2)
   const before = cpuSeconds(pid)
-  const peak = await closedLoop(target, SECONDS.peak)
+  const { answered: atPeak, rate: peak } = await closedLoop(target, SECONDS.peak)
   const between = cpuSeconds(pid)
   const factor = Number(flags.factor)
   const during = await openLoop(target, factor * peak, SECONDS.overload * 1000)
@@ -91,7 +90,7 @@ async function measure({ url, pid }: Server) {
   return {
     peak,
     // What an answer costs the service at the peak, and what it costs together with the refusals beside it.
-    cpu: [(between - before) / (peak * SECONDS.peak), (afterwards - between) / answered].map((s) => 1000 * s),
+    cpu: [(between - before) / atPeak, (afterwards - between) / answered].map((s) => 1000 * s),
     offered: settled.length / seconds,
     goodput: settled.filter(isGood).length / seconds,
     late: settled.filter((one) => !isGood(one) && one.status !== 429 && one.status !== 503).length,
@@ -101,49 +100,50 @@ async function measure({ url, pid }: Server) {
   }
 }
 
-/** @returns answers per second */
-async function closedLoop(target: string, seconds: number): Promise<number> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 16 })
-  const end = performance.now() + seconds * 1000
+/** As many requests as are answered, from 16 clients. */
+async function closedLoop(target: string, seconds: number): Promise<{ answered: number; rate: number }> {
+  const client = clientOf(target)
+  const began = performance.now()
+  const end = began + seconds * 1000
   let answered = 0
-  const headers = { 'content-type': BODY.contentType }
-  const client = async () => {
-    while (performance.now() < end)
-      if ((await post(target, agent, BODY.bytes, 60_000, headers)).status === 200) answered++
+  const ask = async () => {
+    while (performance.now() < end) if ((await client.send()) === 200) answered++
   }
-  await Promise.all(Array.from({ length: 16 }, client))
-  agent.destroy()
-  return answered / seconds
+  await Promise.all(Array.from({ length: 16 }, ask))
+  client.close()
+  // The last ones are answered after the end.
+  return { answered, rate: (answered * 1000) / (performance.now() - began) }
 }
 
 /** Requests at random moments, so many per second on average, however many are waiting. */
 async function openLoop(target: string, rate: number, ms: number): Promise<Sent[]> {
-  const agent = new Agent({ keepAlive: true })
-  const headers = { 'content-type': BODY.contentType, 'x-request-timeout-ms': String(DEADLINE_MS) }
+  const client = clientOf(target, { 'X-Request-Timeout-Ms': String(DEADLINE_MS) })
   const sent: Promise<Sent>[] = []
   const began = performance.now()
   let due = 0
-  const send = () => {
+  const send = async (): Promise<Sent> => {
     const at = performance.now()
-    const note = (status: number): Sent => ({ at, ms: performance.now() - at, status })
-    const answer = post(target, agent, BODY.bytes, 60_000, headers)
-    sent.push(
-      answer.then(
-        ({ status }) => note(status),
-        () => note(0),
-      ),
-    )
+    const status = await client.send()
+    return { at, ms: performance.now() - at, status }
   }
   while (performance.now() - began < ms) {
     while (due <= performance.now() - began) {
-      send()
+      sent.push(send())
       due -= (Math.log(1 - Math.random()) * 1000) / rate
     }
     await sleep(1)
   }
   const all = await Promise.all(sent)
-  agent.destroy()
+  client.close()
   return all
+}
+
+function clientOf(url: string, headers: Readonly<Record<string, string>> = {}): RawClient {
+  return new RawClient({
+    url,
+    body: Buffer.from(BODY.bytes),
+    headers: { 'Content-Type': BODY.contentType, ...headers },
+  })
 }
 
 function timesOf(sent: readonly Sent[]): number[] {

@@ -19,7 +19,7 @@ import { createEventLoopYield } from './batching/event-loop-yield.ts'
 import { LEVELS, LoadLevel } from './batching/load-level.ts'
 import { type Config, ConfigError } from './config.ts'
 import { Connections } from './connections.ts'
-import { openEngine } from './engines/index.ts'
+import { type EngineOptions, openEngine } from './engines/index.ts'
 import type { Uploads } from './evaluator/uploads.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
 import type { Catalog } from './losses/catalog.ts'
@@ -56,6 +56,8 @@ export interface AppOptions {
   readonly log?: FastifyBaseLogger
   /** Called for each program that is made while their cache is at least half full. */
   readonly onCrowdedPrograms?: () => void
+  /** The device that all processes share, if there is one. */
+  readonly sharedDevice?: EngineOptions['shared']
   /** The other processes that serve the same port. Absent if there are none. */
   readonly link?: Peers & { meterOf: NonNullable<AccessOptions['meterOf']> }
 }
@@ -136,7 +138,7 @@ interface Made {
 async function createContext(
   config: Config,
   log: FastifyBaseLogger,
-  { onCrowdedPrograms, link }: AppOptions,
+  { onCrowdedPrograms, link, sharedDevice }: AppOptions,
 ): Promise<Made> {
   const store = openStore(config.store, { maxLosses: config.maxLosses, log })
   const audit = createAudit(auditLogOf(log))
@@ -148,6 +150,7 @@ async function createContext(
     engine: config.engine,
     threads: config.threads,
     memoryBytes: config.computeMemory,
+    shared: sharedDevice,
     log: (message, details) => log.info(details ?? {}, message),
   })
   metrics.watch(engine, lossNameOfKey)

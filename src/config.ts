@@ -54,7 +54,7 @@ const SETTINGS = {
       default: 'auto',
       expects: 'auto or a number of processes from 1 to 999',
       description:
-        'Processes that serve the port. auto: 1 on up to 4 cores or with a GPU, otherwise one per two cores. All limits below are those of each process, except quotas and `LOSSD_MAX_CONNECTIONS`.',
+        'Processes that serve the port. auto: 1 on up to 4 cores, otherwise one per two cores. All limits below are those of each process, except quotas and `LOSSD_MAX_CONNECTIONS`.',
     }),
   ],
   maxConnections: [

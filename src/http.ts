@@ -10,6 +10,8 @@ import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, Fa
 import { Cancelled } from './batching/batcher.ts'
 import type { Connections } from './connections.ts'
 import { cut, PROBLEMS, Problem, type ProblemCode } from './errors.ts'
+import { freeMemory } from './free-memory.ts'
+import { RejectionLog } from './rejection-log.ts'
 import { PROBLEM_MEDIA_TYPE, problemBody, problemHeaders } from './schemas/problem.ts'
 
 /** More header lines than any client sends. */
@@ -85,7 +87,7 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
   if (request.raw.complete) return reply.send(body)
   refused.add(request.raw.socket)
   if (isDiscarded(request.raw)) {
-    request.raw.once('end', () => refused.delete(request.raw.socket)).resume()
+    request.raw.once('end', () => refused.delete(request.raw.socket)).on('data', freeMemory)
     return reply.send(body)
   }
   // The rest of an unread body would be taken for the next request.
@@ -131,7 +133,8 @@ function restOf(request: IncomingMessage): Promise<void> {
  * @returns all routes that are registered afterwards
  */
 export function hardenHttp(app: FastifyInstance, options: EdgeOptions): RouteTable {
-  app.setErrorHandler((error, request, reply) => handleError(error, request, reply, options.log))
+  const rejections = new RejectionLog(options.log)
+  app.setErrorHandler((error, request, reply) => handleError(error, request, reply, options.log, rejections))
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, notFound(routes, request)))
   const routes = collectRoutes(app)
   // A callback instead of a promise: a promise per request would cost more than the checks.
@@ -159,7 +162,13 @@ export function hardenHttp(app: FastifyInstance, options: EdgeOptions): RouteTab
   return routes
 }
 
-function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: FastifyBaseLogger) {
+function handleError(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: FastifyBaseLogger,
+  rejections: RejectionLog,
+) {
   const who = { reqId: request.id, ...traceOf(request.headers.traceparent) }
   if (error instanceof Cancelled || hasGone(request.raw)) {
     log.info(who, 'the client disconnected')
@@ -167,7 +176,7 @@ function handleError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   }
   const problem = toProblem(error)
   if (problem.status === 500) log.error({ ...who, err: problem.options.cause ?? error }, 'internal error')
-  else log.info({ ...who, code: problem.code, detail: problem.message }, 'request rejected')
+  else rejections.note(problem, who)
   return sendProblem(request, reply, problem)
 }
 

@@ -9,7 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
 import type { App } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
-import { createHeapGrowthLimit } from './gc-tuning.ts'
+import type { SharedDevice } from './engines/remote/shared-device.ts'
+import { limitHeapGrowth } from './gc-tuning.ts'
 import { processCount, threadsOfEach } from './processes/count.ts'
 import { Listener } from './processes/listener.ts'
 import type { ToParent, ToWorker, WorkerInfo } from './processes/messages.ts'
@@ -34,7 +35,7 @@ const IS_UNDER_NPM = process.argv.includes('--under-npm')
  */
 const ECHO_MS = IS_UNDER_NPM ? 500 : 0
 /** Set for a worker, which is one of several processes: its number. */
-const { LOSSD_WORKER: WORKER, ...ENVIRONMENT } = process.env
+const { LOSSD_WORKER: WORKER, LOSSD_SHARED_DEVICE: SHARED_DEVICE, ...ENVIRONMENT } = process.env
 /** How long a worker may take to end beyond the time in which it gives up on open requests, in ms. */
 const END_MS = 5000
 const leave = () => process.exit(0)
@@ -79,7 +80,7 @@ function run(config: Config, log: Logger): Promise<void> {
 
 async function start(config: Config, log: Logger): Promise<void> {
   const { buildApp } = await import('./app.ts')
-  const app = await buildApp(config, { log, onCrowdedPrograms: createHeapGrowthLimit() })
+  const app = await buildApp(config, { log, onCrowdedPrograms: limitHeapGrowth() })
   app.warmUp()
   await app.fastify.listen({ port: config.port, host: config.host })
   const address = app.fastify.server.address() as AddressInfo
@@ -195,22 +196,30 @@ async function shutDown(
 // Several processes
 
 async function supervise(config: Config, log: Logger, count: number): Promise<void> {
+  let device = await shareDevice(config, log)
   const supervisor = new Supervisor({
     count,
-    isOneForGpu: config.processes === 'auto',
+    isOneForGpu: config.processes === 'auto' && device === undefined,
     maxConnections: config.maxConnections,
-    fork: forkWorker,
+    fork: (place) => forkWorker(place, device),
     endMs: config.shutdownLimitMs + END_MS,
     log,
   })
-  process.on('exit', () => supervisor.kill())
+  process.on('exit', () => {
+    supervisor.kill()
+    device?.close()
+  })
   const info = await supervisor.start()
   const listener = await Listener.open(config, (connection) => supervisor.accept(connection))
   onSignals(log, {
     canReload: true,
     reload: async () => {
       log.info('reloading: replacing one process after the other')
+      const before = device
+      // The new processes may run another build.
+      device = await anotherDevice(before, config, log)
       await supervisor.reload()
+      if (device !== before) before?.retire()
       log.info({ processes: supervisor.serving }, 'reloaded')
     },
     close: (why) => closeAll(supervisor, listener, config, log, why),
@@ -220,10 +229,42 @@ async function supervise(config: Config, log: Logger, count: number): Promise<vo
   logStart(info, listener.address, log, { processes: supervisor.serving })
 }
 
+/** What is on a GPU is opened once for all workers. */
+async function shareDevice(
+  { engine, batchElements }: Config,
+  log: Logger,
+): Promise<SharedDevice | undefined> {
+  if (engine === 'compiled') return undefined
+  const { shareDevice: share } = await import('./engines/share-device.ts')
+  return share({
+    engine,
+    maxElements: batchElements,
+    log: (message, details) => log.warn(details ?? {}, message),
+  })
+}
+
+/** @returns the earlier one if there cannot be another */
+async function anotherDevice(
+  before: SharedDevice | undefined,
+  config: Config,
+  log: Logger,
+): Promise<SharedDevice | undefined> {
+  try {
+    return (await shareDevice(config, log)) ?? before
+  } catch (error) {
+    log.error(
+      { why: (error as Error).message },
+      'the device cannot be opened again; the earlier process stays',
+    )
+    return before
+  }
+}
+
 /** A worker is this program again, with the same arguments. */
-function forkWorker(place: number) {
+function forkWorker(place: number, device: SharedDevice | undefined) {
+  const shared = device && { LOSSD_SHARED_DEVICE: JSON.stringify({ name: device.name, path: device.path }) }
   return fork(process.argv[1], process.argv.slice(2), {
-    env: { ...ENVIRONMENT, LOSSD_WORKER: String(place + 1) },
+    env: { ...ENVIRONMENT, ...shared, LOSSD_WORKER: String(place + 1) },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
 }
@@ -275,7 +316,12 @@ async function work(config: Config, log: Logger, count: number): Promise<void> {
   }
   app = await buildApp(
     { ...config, threads: threadsOfEach(config.threads, count, availableParallelism()) },
-    { log, onCrowdedPrograms: createHeapGrowthLimit(), link },
+    {
+      log,
+      onCrowdedPrograms: limitHeapGrowth(),
+      link,
+      sharedDevice: SHARED_DEVICE === undefined ? undefined : JSON.parse(SHARED_DEVICE),
+    },
   )
   app.warmUp()
   await app.fastify.ready()

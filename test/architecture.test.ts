@@ -27,13 +27,31 @@ const FLOORS: readonly (readonly string[])[] = [
   ['routes'],
   ['http.ts', 'registry', 'evaluator'],
   ['schemas', 'access', 'metrics.ts'],
-  ['wire', 'batching', 'store', 'analyzer', 'connections.ts', 'gc-tuning.ts', 'config.ts'],
+  [
+    'wire',
+    'batching',
+    'store',
+    'analyzer',
+    'connections.ts',
+    'rejection-log.ts',
+    'gc-tuning.ts',
+    'config.ts',
+  ],
   ['evaluation'],
   ['sources', 'analysis', 'portable'],
   ['engines', 'losses'],
   ['loops'],
   ['language'],
-  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts', 'peers.ts'],
+  [
+    'errors.ts',
+    'tensor.ts',
+    'nearest.ts',
+    'lru.ts',
+    'counters.ts',
+    'backoff.ts',
+    'peers.ts',
+    'free-memory.ts',
+  ],
 ]
 
 /** Rooms that may import only one file of a lower room, or nothing of it. */
@@ -269,9 +287,9 @@ describe('the architecture', () => {
 
   it('passes the environment only to engine processes', () => {
     const text = (file: string) => readFileSync(new URL(file, source), 'utf8')
-    expect(files.filter((file) => /from 'node:process'/.test(text(file))).sort()).toEqual([
-      'engines/remote/child.ts',
+    expect(files.filter((file) => /\benv\b.*from 'node:process'/.test(text(file))).sort()).toEqual([
       'engines/remote/process.ts',
+      'engines/remote/shared-device.ts',
     ])
   })
 

@@ -8,6 +8,7 @@ import { bodyOf } from '../bodies.ts'
 import { childrenOf, isThere, residentMB } from '../process-info.ts'
 import type { Server } from '../processes.ts'
 import { type Clients, post } from './clients.ts'
+import { MemoryGroup } from './memory-group.ts'
 import type { Network, NetworkProxy } from './proxy.ts'
 import { deaf, idle, open, slow } from './raw.ts'
 
@@ -43,6 +44,16 @@ const TWO = { LOSSD_PROCESSES: '2' }
 
 /** Descriptors that come and go. */
 const FEW = 5
+
+const CONTAINER_MB = 512
+/** Limits for a small container. */
+const SMALL = {
+  LOSSD_COMPUTE_MEMORY: String(2 ** 26),
+  LOSSD_QUEUE_BYTES: String(2 ** 26),
+  LOSSD_OUTBOUND_BYTES: String(2 ** 26),
+}
+/** The control group of the scenario that limits memory. */
+let group: MemoryGroup | undefined
 
 /** The disk of the scenario that fills it. */
 let disk = ''
@@ -145,26 +156,25 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: 'too little memory: 32 MB for launches, 20 requests of 8 MB at once',
+    name: 'too little memory: 32 MB for launches, 10 requests of 8 MB and 10 of 32 MB at once',
     settings: { LOSSD_COMPUTE_MEMORY: String(32 * 2 ** 20) },
     strike: async ({ service }) => {
-      const { bytes, contentType } = bodyOf({
-        loss: 'huber',
-        format: 'safetensors',
-        rows: 1000,
-        columns: 1000,
-      })
-      const headers = { 'content-type': contentType }
-      const found = await Promise.all(
-        Array.from({ length: 20 }, () =>
-          post(`${service.url}/v1/losses/huber`, false, bytes, 60_000, headers),
-        ),
-      )
-      const statuses = new Set(found.map(({ status }) => status))
-      if (![...statuses].every((status) => [200, 429, 503].includes(status)))
-        throw new Error(`large requests get ${[...statuses]}`)
-      const answered = found.filter(({ status }) => status === 200).length
-      return `${answered} of the 20 are answered, the others refused`
+      const [fit, others] = await Promise.all([1000, 4000].map((rows) => large(service, rows, 10)))
+      if (fit!.join() !== Array(10).fill(200).join()) throw new Error(`what fits gets ${fit}`)
+      if (others!.join() !== Array(10).fill(503).join()) throw new Error(`what does not fit gets ${others}`)
+      return 'all that fit are answered, the others refused'
+    },
+  },
+  {
+    name: `a container of ${CONTAINER_MB} MB, 60 requests of 8 MB at once`,
+    settings: SMALL,
+    prepare: smallContainer,
+    strike: async ({ service }) => {
+      group!.leave()
+      const found = await large(service, 1000, 60)
+      if (!found.every((status) => [200, 429, 503].includes(status))) throw new Error(`they get ${found}`)
+      const answered = found.filter((status) => status === 200).length
+      return `${answered} of the 60 are answered, ${60 - answered} refused; ${group!.peakMB.toFixed(0)} MB at most`
     },
   },
   {
@@ -247,6 +257,25 @@ async function closedWithin(
   raw.close()
   if (left > FEW) throw new Error(`${left} of ${count} connections are open after ${limitMs} ms`)
   return `up to ${most} open at once, all closed ${((performance.now() - began) / 1000).toFixed(1)} s after the last was opened`
+}
+
+/** The statuses of requests of 1000 columns that are sent at once. */
+function large({ url }: Server, rows: number, count: number): Promise<number[]> {
+  const { bytes, contentType } = bodyOf({ loss: 'huber', format: 'safetensors', rows, columns: 1000 })
+  const ask = async () => {
+    const headers = { 'content-type': contentType }
+    return (await post(`${url}/v1/losses/huber`, false, Buffer.from(bytes), 60_000, headers)).status
+  }
+  return Promise.all(Array.from({ length: count }, ask))
+}
+
+function smallContainer(): Prepared | string {
+  try {
+    group = new MemoryGroup(CONTAINER_MB * 1e6)
+    return { settings: {}, undo: () => group?.remove() }
+  } catch (error) {
+    return `this machine allows no control groups (${(error as Error).message})`
+  }
 }
 
 function smallDisk(): Prepared | string {

@@ -105,6 +105,8 @@ export interface EngineInfo {
   readonly reason: string
   /** Whether it computes on a GPU. Only then does `auto` use it in addition to the kernels on the CPU. */
   readonly isGpu?: boolean
+  /** Whether all processes of the service compute with the same one. */
+  readonly isShared?: boolean
 }
 
 /** What `GET /v1/engines` reports about a device, in addition to its `EngineInfo`. */

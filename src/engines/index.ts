@@ -11,6 +11,7 @@ import type { Engine } from './contract.ts'
 import type { EngineDefinition } from './define.ts'
 import { definitionOf, engineDefinitions } from './engine-registry.ts'
 import { openProcess } from './remote/process.ts'
+import { openConnection } from './remote/shared-connection.ts'
 import { openThread } from './remote/thread.ts'
 import { costBasedRouter } from './routing/cost-based-router.ts'
 import { withFallback } from './routing/fallback-chain.ts'
@@ -23,6 +24,8 @@ export interface EngineOptions {
   readonly threads?: number
   /** Maximum memory of all its launches together, in bytes; default 1 GiB. */
   readonly memoryBytes?: number
+  /** The device that several processes share, if there is one. It is used instead of one of its own. */
+  readonly shared?: { readonly name: string; readonly path: string } | undefined
   readonly log: (message: string, details?: object) => void
   /** Called for every thread and process that starts, so that the owner can watch or end it. */
   readonly onStart?: (started: Worker | ChildProcess) => void
@@ -48,7 +51,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const definition = definitionOf(engine, all)
   const reason = 'selected by name'
   if (definition.home === 'thread') return openThread({ engine, reason, log, ...listener(onStart) })
-  const device = await openProcess({ definition, reason, log, ...listener(onStart) })
+  const device = await openDevice(options, definition, reason)
   return withStandby(device, openProcessor(options, `standby of ${engine}`), log)
 }
 
@@ -66,20 +69,27 @@ async function openBest(options: EngineOptions, all: readonly EngineDefinition[]
 }
 
 /** @returns the engine, or one line that says why it is not useful here */
-async function tryDevice(
-  { log, onStart }: EngineOptions,
-  definition: EngineDefinition,
-): Promise<Engine | string> {
+async function tryDevice(options: EngineOptions, definition: EngineDefinition): Promise<Engine | string> {
   const missing = definition.missing?.()
   if (missing !== undefined) return missing
   try {
-    const opened = await openProcess({ definition, reason: 'a GPU', log, ...listener(onStart) })
+    const opened = await openDevice(options, definition, 'a GPU')
     if (opened.info.isGpu) return opened
     await opened.close()
     return `${opened.info.device} is not a GPU`
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
+}
+
+/** @throws Error if it cannot be opened; the message says why */
+function openDevice(
+  { shared, log, onStart }: EngineOptions,
+  definition: EngineDefinition,
+  reason: string,
+): Promise<Engine> {
+  if (shared?.name === definition.name) return openConnection({ ...shared, log })
+  return openProcess({ definition, reason, log, ...listener(onStart) })
 }
 
 /**

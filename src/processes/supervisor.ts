@@ -21,7 +21,7 @@ export interface SupervisorLog {
 
 export interface SupervisorOptions {
   readonly count: number
-  /** With a GPU, one process is enough: each would open the device, and batches would not form across processes. */
+  /** With a GPU that is not shared, one process is enough: each would open the device, and batches would not form across processes. */
   readonly isOneForGpu: boolean
   readonly maxConnections: number
   /** Starts a worker. Its message channel must be open. */

@@ -23,6 +23,9 @@ const EngineSchema = Type.Object(
     reason: Type.String({ description: 'Why it is used.' }),
     device: Type.Optional(Type.String()),
     isGpu: Type.Optional(Type.Boolean()),
+    isShared: Type.Optional(
+      Type.Boolean({ description: 'Whether all processes of the service compute with the same one.' }),
+    ),
     isReady: Type.Optional(Type.Boolean()),
     driver: Type.Optional(Type.String()),
     limits: Type.Optional(
@@ -108,9 +111,10 @@ async function report(engine: Engine): Promise<EnginesReport> {
 }
 
 async function describe(engine: Engine): Promise<EngineReport> {
-  const { name, device, reason, isGpu = false } = engine.info
+  const { name, device, reason, isGpu = false, isShared = false } = engine.info
   const [details, { tensors, bytes }] = await Promise.all([detailsOf(engine), engine.stats()])
-  return { name, device, reason, isGpu, isReady: engine.isReady, ...details, holds: { tensors, bytes } }
+  const holds = { tensors, bytes }
+  return { name, device, reason, isGpu, isShared, isReady: engine.isReady, ...details, holds }
 }
 
 async function detailsOf(engine: Engine): Promise<EngineDetails> {

@@ -7,6 +7,7 @@ export interface EngineReport extends EngineDetails {
   readonly device: string
   readonly reason: string
   readonly isGpu: boolean
+  readonly isShared: boolean
   readonly isReady: boolean
   readonly holds: EngineStats
 }
@@ -44,9 +45,12 @@ function mergedBy<T>(all: readonly T[], keyOf: (one: T) => string, merge: (a: T,
 }
 
 function mergeEngines(a: EngineReport, b: EngineReport): EngineReport {
+  const isReady = a.isReady && b.isReady
+  // All of them report the same one.
+  if (a.isShared) return { ...a, isReady }
   return {
     ...a,
-    isReady: a.isReady && b.isReady,
+    isReady,
     ...(a.compiled && b.compiled
       ? { compiled: { ...sums(a.compiled, b.compiled), capacity: a.compiled.capacity + b.compiled.capacity } }
       : {}),

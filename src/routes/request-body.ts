@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { Problem } from '../errors.ts'
+import { freeMemory } from '../free-memory.ts'
 import { unpacked, unpackingProblem } from './content-encoding.ts'
 
 /** Bodies from this size on use memory from the pool. For smaller ones, collecting the chunks is cheaper. */
@@ -91,7 +92,7 @@ class Intake {
    * Must be called for every chunk of a large body. Pauses the body when the share of this iteration is used up, or when older ones
    * wait: otherwise the kernel would decide whose body is read first, and some would wait for seconds.
    */
-  count({ length }: Buffer, upload: Upload) {
+  count(length: number, upload: Upload) {
     this.#wait()
     this.#bytes += length
     const isYounger = this.#paused.length > 0 && upload.order > this.#youngest
@@ -206,22 +207,26 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
     if (source !== raw) abandon(raw, source)
     receiver.fail(source === raw ? error : unpackingProblem(raw, error))
   }
-  const more = (part: Buffer) => {
+  const more = (bytes: number) => {
     upload ??= { source, order: uploads++, left: () => declared - arrival.length }
-    intake.count(part, upload)
+    intake.count(bytes, upload)
     try {
       receiver.goOn?.()
     } catch (error) {
       end(error as Error)
     }
   }
+  const discard = (part: Buffer) => {
+    if (upload !== undefined) intake.count(part.length, upload)
+    freeMemory(part)
+  }
   source.on('data', (part: Buffer) => {
-    // Chunks that are discarded count too: they occupy memory until they are garbage collected.
-    if (!open) return upload && intake.count(part, upload)
-    if (arrival.length + part.length > limit) return end(tooLong(limit))
+    const { length } = part
+    if (!open) return discard(part)
+    if (arrival.length + length > limit) return end(tooLong(limit))
     if (isPooled && arrival.length > 0) arrival = arrival.moved(declared, pool)
     arrival.add(part)
-    if (arrival.length > POOLED_BYTES) more(part)
+    if (arrival.length > POOLED_BYTES) more(length)
   })
   source.on('end', () => end())
   source.on('error', end)
@@ -309,6 +314,7 @@ class Room extends Arrival {
   add(part: Buffer) {
     this.#memory!.set(part, this.length)
     this.length += part.length
+    freeMemory(part)
   }
 
   get bytes(): Uint8Array {

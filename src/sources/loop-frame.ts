@@ -2,7 +2,7 @@
  * What stands around the loops in every language: the factor of a mean before them, and the reduction after them. A mean
  * whose denominator is only known afterwards divides the gradients once more.
  */
-import type { Code } from './code.ts'
+import { type Code, indented } from './code.ts'
 import type { SourceProgram } from './contract.ts'
 import type { HelperSyntax } from './loop-axis-ops.ts'
 import type { LoopArray, LoopSource } from './loops.ts'
@@ -116,9 +116,19 @@ export function scratchOffsets(scratch: readonly LoopArray[]): { array: LoopArra
   })
 }
 
-/** The arguments on one line if they fit, and otherwise on one line each. */
-export function signatureLines(head: string, args: readonly string[], tail: string): string[] {
+/**
+ * The arguments on one line if they fit, and otherwise on one line each.
+ *
+ * @param last what stands behind the last of them
+ */
+export function signatureLines(
+  head: string,
+  args: readonly string[],
+  tail: string,
+  { indent, last }: { readonly indent: string; readonly last: ',' | '' },
+): string[] {
   const line = `${head}(${args.join(', ')})${tail}`
   if (line.length <= 110) return [line]
-  return [`${head}(`, ...args.map((arg, place) => `    ${arg}${place < args.length - 1 ? ',' : `)${tail}`}`)]
+  const lines = args.map((arg, place) => `${arg}${place < args.length - 1 ? ',' : last}`)
+  return [`${head}(`, ...indented(lines, indent), `)${tail}`]
 }

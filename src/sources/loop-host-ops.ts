@@ -22,6 +22,7 @@ export interface HostCallContext {
   plus(a: Code, b: Code): Code
   times(a: Code, b: Code): Code
   loop(index: string, size: string): string
+  readonly indent: string
   /** Memory that nobody reads afterwards. */
   spare(length: Code): string
 }
@@ -91,14 +92,14 @@ class HostOpCall {
   }
 
   lines(): string[] {
-    const { loop, size } = this.#context
+    const { loop, size, indent } = this.#context
     const others = this.#others()
     others.forEach((axis, place) => {
       this.#open.set(axis, INDICES[place])
     })
     const inside = this.#statements()
     return others.reduceRight<string[]>((body, axis) => {
-      return [loop(this.#open.get(axis)!, size(axis).text), ...indented(body, '  '), '}']
+      return [loop(this.#open.get(axis)!, size(axis).text), ...indented(body, indent), '}']
     }, inside)
   }
 

@@ -38,6 +38,8 @@ export interface LoopSyntax {
   /** An op with no row here cannot be said. */
   readonly ops: LoopOps
   readonly reserved: readonly string[]
+  /** One step of indentation. */
+  readonly indent: string
   number(value: number): string
   truth(value: boolean): string
   /** A whole number as an index. */
@@ -137,6 +139,7 @@ function writeStages(source: SourceProgram, syntax: LoopSyntax): LoopSource {
     plus: (a, b) => syntax.plus([a, b]),
     times: (a, b) => syntax.times([a, b]),
     loop: syntax.loop,
+    indent: syntax.indent,
     spare: (length) => {
       const name = names.memory('spare')
       spares.push({ name, role: 'scratch', of: '', type: 'real', axes: [], length })
@@ -175,14 +178,14 @@ function writeStages(source: SourceProgram, syntax: LoopSyntax): LoopSource {
     scratch,
     sizes: names.read(),
     usesScale: all.some((loops) => loops.usesScale),
-    body: written.flatMap(({ loops, calls }) => [...inBlock(loops?.body ?? []), ...calls]),
+    body: written.flatMap(({ loops, calls }) => [...inBlock(loops?.body ?? [], syntax), ...calls]),
   }
 }
 
 /** Names of a part are its own: those outside of its loops need a block. */
-function inBlock(lines: readonly string[]): readonly string[] {
-  const areLoops = lines.every((line) => line.startsWith(' ') || line.endsWith('{') || line === '}')
-  return areLoops ? lines : ['{', ...indented(lines, '  '), '}']
+function inBlock(lines: readonly string[], { indent }: LoopSyntax): readonly string[] {
+  const areLoops = lines.every((line) => line.startsWith(indent) || line.endsWith('{') || line === '}')
+  return areLoops ? lines : ['{', ...indented(lines, indent), '}']
 }
 
 function keptArray(
@@ -648,7 +651,8 @@ class LoopWriter {
     this.#open.set(axis, index)
     const inside = this.#block(body)
     this.#open.delete(axis)
-    return [...before, this.#syntax.loop(index, this.#size(axis).text), ...indented(inside, '  '), '}']
+    const head = this.#syntax.loop(index, this.#size(axis).text)
+    return [...before, head, ...indented(inside, this.#syntax.indent), '}']
   }
 
   #begin({ node, memory }: Accumulator): string[] {
@@ -668,7 +672,7 @@ class LoopWriter {
     })
     const line = this.#syntax.assign(this.#element(buffer), value)
     for (const axis of free) this.#open.delete(axis)
-    return nest(opened, line)
+    return nest(opened, line, this.#syntax.indent)
   }
 
   #accumulate(id: number, memory: Buffer | undefined): string {
@@ -891,9 +895,9 @@ function sizeWord(axis: string, axes: readonly string[]): string {
   return axes.length === 1 ? 'n' : axisWord(axis)
 }
 
-function nest(heads: readonly string[], line: string): string[] {
+function nest(heads: readonly string[], line: string, indent: string): string[] {
   const [head, ...others] = heads
-  return head === undefined ? [line] : [head, ...indented(nest(others, line), '  '), '}']
+  return head === undefined ? [line] : [head, ...indented(nest(others, line, indent), indent), '}']
 }
 
 /** Legalized node -> the formula's name for it. */

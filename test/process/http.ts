@@ -1,10 +1,11 @@
 /** A request of a test, on a connection of its own unless there is an agent. */
-import { type Agent, request as openPlain, type RequestOptions } from 'node:http'
+import { type Agent, type IncomingHttpHeaders, request as openPlain, type RequestOptions } from 'node:http'
 import { request as openSecure } from 'node:https'
 
 export interface Answer {
   readonly status: number
   readonly text: string
+  readonly headers: IncomingHttpHeaders
 }
 
 /** @throws Error of the connection (rejects) */
@@ -16,7 +17,8 @@ export function send(url: URL | string, options: RequestOptions = {}, body?: str
       response.setEncoding('utf8').on('data', (part) => {
         text += part
       })
-      response.on('end', () => resolve({ status: response.statusCode!, text })).on('error', reject)
+      const { statusCode: status = 0, headers } = response
+      response.on('end', () => resolve({ status, text, headers })).on('error', reject)
     })
     sent.on('error', reject)
     sent.end(body)

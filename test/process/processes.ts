@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { childrenOf, isThere } from '../../load/process-info.ts'
 import { KeyRing } from '../support/key-ring.ts'
+import { swiftshaderEnvironment } from '../support/swiftshader.ts'
 import { clients, run } from './clients.ts'
 import { post, send } from './http.ts'
 import { check, ROOT, type Service, start } from './service.ts'
@@ -29,6 +30,7 @@ const CHECKS = [
   checkShared,
   checkQuotas,
   checkFirstProcess,
+  checkSharedDevice,
 ]
 
 export async function checkProcesses(): Promise<void> {
@@ -267,6 +269,44 @@ async function checkFirstProcess() {
   check((await service.exit) === 0, `it ends with 0: ${service.output()}`)
   checkClean(steady, 'process 1')
   console.log('processes: as process 1: three crashed workers are reaped, SIGTERM drains')
+}
+
+/** A device is opened once, whatever happens to the processes that compute with it, or to its own. */
+async function checkSharedDevice() {
+  const driver = swiftshaderEnvironment()
+  if (driver.VK_DRIVER_FILES === undefined) return
+  const service = await start({ ...TWO, ...driver, LOSSD_ENGINE: 'webgpu' })
+  const devices = () => workersOf(service).filter((pid) => commandOf(pid).includes('shared-child'))
+  check(devices().length === 1, `${devices().length} processes have opened the device`)
+  const steady = new Steady({ url: service.url, clients: 20 })
+  await steady.warm(200)
+  const [device] = devices()
+  service.child.kill('SIGHUP')
+  await until(() => service.output().includes('"reloaded"'), `it reloads: ${service.output()}`)
+  await steady.stop()
+  checkClean(steady, 'a reload with a shared device')
+  await until(() => devices().length === 1 && devices()[0] !== device, 'a reload opens the device again')
+  const { engines } = JSON.parse((await send(`${service.url}/v1/engines`)).text)
+  check(engines[0].name === 'webgpu' && engines[0].isShared, `it is reported: ${JSON.stringify(engines[0])}`)
+  process.kill(devices()[0]!, 'SIGKILL')
+  const body = '{"predictions":[1],"targets":[2]}'
+  const computedBy = async () => {
+    const { status, headers } = await post(`${service.url}/v1/losses/huber`, body)
+    check(status === 200 || status === 503, `${status} while the device is opened again`)
+    return String(headers['server-timing'])
+  }
+  await until(async () => /engine;desc="compiled"/.test(await computedBy()), 'the standby computes')
+  await until(async () => /engine;desc="webgpu"/.test(await computedBy()), 'the device is found again')
+  const [again] = devices()
+  await end(service)
+  await until(() => !isThere(again!), 'the device is closed')
+  console.log(
+    'processes: a device is opened once for two processes, again by a reload that nobody notices, and again after SIGKILL',
+  )
+}
+
+function commandOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
 }
 
 function checkClean({ faults, wrong }: Steady, what: string) {

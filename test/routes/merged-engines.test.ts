@@ -7,6 +7,7 @@ const engine = (extra: Partial<EngineReport> = {}): EngineReport => ({
   device: 'fused wasm',
   reason: 'selected by name',
   isGpu: false,
+  isShared: false,
   isReady: true,
   compiled: { entries: 2, capacity: 10, hits: 5, misses: 3 },
   holds: { tensors: 1, bytes: 100 },
@@ -31,6 +32,15 @@ it('what they hold and have compiled is added up', () => {
     compiled: { entries: 4, capacity: 20, hits: 10, misses: 6 },
     isReady: true,
   })
+})
+
+it('one that all of them compute with is counted once', () => {
+  const shared = engine({ isShared: true })
+  const { engines } = mergeReports([
+    { engines: [shared], learned: [] },
+    { engines: [{ ...shared, isReady: false }], learned: [] },
+  ])
+  expect(engines).toEqual([{ ...shared, isReady: false }])
 })
 
 it('an engine is ready if it is in all of them', () => {

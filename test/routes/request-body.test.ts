@@ -50,6 +50,26 @@ describe('a body', () => {
     },
   )
 
+  it('leaves nothing behind of the pieces in which a large one arrived', async () => {
+    const pieces: Buffer[] = []
+    const sent = bytesOf(3 * MiB)
+    const got = await new Promise<Body | Error>((resolve) => {
+      heard = (raw) => {
+        raw.on('data', (piece: Buffer) => pieces.push(piece))
+        receiveBody(raw, LIMIT, new BodyPool(16 * MiB), { take: resolve, fail: resolve })
+      }
+      connect(port, '127.0.0.1').end(
+        Buffer.concat([
+          Buffer.from(`POST / HTTP/1.1\r\nHost: lossd\r\nContent-Length: ${sent.length}\r\n\r\n`),
+          sent,
+        ]),
+      )
+    })
+    expect(sent.equals((got as Body).bytes)).toBe(true)
+    expect(pieces.length).toBeGreaterThan(10)
+    expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThan(4096)
+  })
+
   it('arrives in chunks as in one piece', async () => {
     const sent = bytesOf(200_000)
     const got = await receive(new BodyPool(16 * MiB), 'Transfer-Encoding: chunked', (socket) => {

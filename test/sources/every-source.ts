@@ -79,8 +79,9 @@ export function jobsOf(
   const units = unitsOf(loss, precision)
   const isAll = scope === 'all' && loss.family !== 'custom'
   return (isAll ? units : units.slice(0, 1)).flatMap((unit, place) => {
-    // Go knows no two packages whose names differ in case alone.
-    const id = `${loss.name.replaceAll(/\W/g, '_').replaceAll(/[A-Z]/g, 'capital_$&')}_${place}`
+    // Go knows no two packages whose names differ in case alone, and modules of Rust have small letters.
+    const word = loss.name.replaceAll(/\W/g, '_').replaceAll(/[A-Z]/g, 'capital_$&')
+    const id = `${word.toLowerCase()}_${place}`
     try {
       const options = {
         precision,

@@ -18,6 +18,7 @@ import { defaultsOf } from '../support/sample.ts'
 import { unitsOf } from './cases.ts'
 import { checkTarget } from './every-source.ts'
 import { callLosses, checkFunctions, columnLosses, functionBounds, recipeLosses } from './functions.ts'
+import { indentOf, misindented } from './indents.ts'
 import { columnsOf } from './rows.ts'
 import { RUNNERS } from './runners/all.ts'
 
@@ -78,6 +79,14 @@ const NO_TREES: Readonly<Record<string, readonly string[]>> = {
   lightgbm: [...MORE_INPUTS, ...LABEL_MATRIX].sort(),
 }
 
+/** Each function of the language, and each recipe of the cookbook. */
+const formulas = [...callLosses(), ...recipeLosses()]
+
+/** What is written in this run. */
+const lossesOf = ({ family }: Target): readonly Loss[] => {
+  return family === 'array' || family === 'loop' ? [...losses, ...sampled(formulas, 4)] : losses
+}
+
 describe('the registry', () => {
   it('has every target and every dialect that there is a file for', () => {
     expect(TARGETS.map(({ name }) => `${name}.ts`).sort()).toEqual(filesOf('targets').sort())
@@ -133,6 +142,16 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
     )
   })
 
+  it('indents every source with one unit, that of its language', () => {
+    const indent = indentOf(target.extension)
+    const texts = lossesOf(target)
+      .map((loss) => attempt(target, loss))
+      .filter((text) => typeof text === 'string')
+    const wrong = texts.flatMap((text) => misindented(text, indent) ?? [])
+    expect(texts.length).toBeGreaterThan(40)
+    expect(wrong).toEqual([])
+  })
+
   it('renames what its language has taken', () => {
     const inputs = { lambda: { differentiable: true }, double: {}, fn: {}, func: {}, class: {}, loss: {} }
     const params = {
@@ -185,6 +204,16 @@ describe('a query for DuckDB', () => {
     const { text } = writeSource(sql, { loss: huber, params: defaultsOf(huber), gradients: ['predictions'] })
     expect(text.match(/CASE/g)).toHaveLength(1)
     expect(text).toContain('lossd_q * sign(lossd_e)::DOUBLE AS "gradient_predictions"')
+  })
+})
+
+describe.each(['java', 'rust'])('%s', (name) => {
+  it('has no constant that is named _, which only this language forbids', () => {
+    const target = TARGETS.find((one) => one.name === name)!
+    const params = { _: { type: 'number', default: 0.25 } } as const
+    const loss = customLoss({ inputs: { x: { differentiable: true } }, params, formula: '_ * x^2' })
+    const { text } = writeSource(target, { loss, params: { _: 0.25 } })
+    expect(text).toMatch(/(?:const|double) __\w*(?:: f64)? = 0\.25/)
   })
 })
 
@@ -259,7 +288,6 @@ describe.each(['typescript', 'tfjs'])('%s', (name) => {
     const target = TARGETS.find((one) => one.name === name)!
     const { runner, bounds } = RUNNERS[name]!
     const [precision] = target.precisions
-    const formulas = [...callLosses(), ...recipeLosses()]
     const own = functionBounds(name, bounds)
     const { failures, refused } = await checkFunctions(target, formulas, runner, precision!, own)
     expect(failures).toEqual([])
@@ -271,7 +299,7 @@ describe('every target for arrays and loops', () => {
   it.each(TARGETS.filter(({ family }) => family === 'array' || family === 'loop'))(
     '$name says every loss, every function and every recipe',
     (target) => {
-      for (const loss of [...losses, ...sampled([...callLosses(), ...recipeLosses()], 4)])
+      for (const loss of lossesOf(target))
         expect(attempt(target, loss), loss.name).toEqual(expect.any(String))
     },
   )

@@ -13,6 +13,8 @@ import { SharedMemorySlots } from './shared-memory-slots.ts'
 
 // Node would open its inspector.
 self.on('SIGUSR1', () => {})
+// Ctrl-C reaches all processes of a terminal. The server still needs this one for what it has accepted.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) self.on(signal, () => {})
 
 const options = JSON.parse(argv[2]) as ProcessStart
 const slotsFrom = (first: number) => Array.from({ length: options.slots }, (_, i) => first + i)

@@ -35,16 +35,38 @@ export function openSlots(name: string): number[] {
   }
 }
 
+/**
+ * Opens the slots of another process of the same user, which has told us its id and its descriptors.
+ *
+ * @returns our own descriptors of the same files; undefined if the system does not allow it
+ */
+export function openSlotsOf(pid: number, slots: readonly number[]): number[] | undefined {
+  const opened: number[] = []
+  try {
+    for (const slot of slots) opened.push(openSync(`/proc/${pid}/fd/${slot}`, 'r+'))
+    return opened
+  } catch {
+    for (const slot of opened) closeSync(slot)
+    return undefined
+  }
+}
+
 /** One direction: one side writes and the other one reads. Slots are identified by their index. */
 export class SharedMemorySlots {
-  readonly #slots: readonly number[]
-  readonly #free: Set<number>
+  #slots: readonly number[]
+  #free: Set<number>
   /** Pending file operations in the thread pool. */
   readonly #running = new Set<Promise<unknown>>()
   #isClosed = false
 
   /** @param slots descriptors of the same files on both sides, in the same order */
   constructor(slots: readonly number[]) {
+    this.#slots = slots
+    this.#free = new Set(slots.keys())
+  }
+
+  /** Uses these descriptors from now on. There were none before, so that everything went through the pipe. */
+  adopt(slots: readonly number[]) {
     this.#slots = slots
     this.#free = new Set(slots.keys())
   }

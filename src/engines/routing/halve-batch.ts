@@ -14,7 +14,7 @@ import { type Batch, type BatchResult, type ChunkedArray, concatChunks } from '.
  * if (halves !== undefined) rejoin([await engine.run(halves[0]), await engine.run(halves[1])])
  */
 export function halve(batch: Batch): readonly [Batch, Batch] | undefined {
-  const axis = rowsOf(batch.program)
+  const axis = rowAxisOf(batch.program)
   const rows = axis === undefined ? 0 : batch.sizes[axis]
   if (axis === undefined || rows < 2) return undefined
   const middle = Math.ceil(rows / 2)
@@ -38,7 +38,7 @@ export function rejoin([first, second]: readonly [BatchResult, BatchResult]): Ba
 }
 
 /** The axis along which rows are independent: all results and inputs begin with it, and nothing reduces over it. */
-function rowsOf(program: Program): string | undefined {
+export function rowAxisOf(program: Program): string | undefined {
   const [axis] = program.axes
   const { nodes, value, renamed, inputs, gradients } = program
   const isRenamed = Object.values(renamed).includes(axis)

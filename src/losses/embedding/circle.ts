@@ -64,10 +64,8 @@ export default defineLoss({
     weight_push = relu(s + margin)
     pull = -gamma * (weights == exact ? weight_pull : stop_gradient(weight_pull)) * (s - 1 + margin)
     push = gamma * (weights == exact ? weight_push : stop_gradient(weight_push)) * (s - margin)
-    top_pull = stop_gradient(max(positive ? pull : -1e30, others))
-    top_push = stop_gradient(max(same ? -1e30 : push, others))
-    pulls = log(sum(positive ? exp(pull - top_pull) : 0, others)) + top_pull
-    pushes = log(sum(same ? 0 : exp(push - top_push), others)) + top_push
+    pulls = logsumexp(positive ? pull : -1e30, others)
+    pushes = logsumexp(same ? -1e30 : push, others)
     compares = sum(positive ? 1 : 0, others) > 0 and sum(same ? 0 : 1, others) > 0
     compares ? softplus(pulls + pushes) : 0`,
   denominator: 'compares ? 1 : 0',

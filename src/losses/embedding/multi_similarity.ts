@@ -50,18 +50,14 @@ export default defineLoss({
     }),
   }),
   // 1/alpha ln(1 + sum over positives of e^(-alpha (s - base))) + 1/beta ln(1 + sum over negatives of e^(beta (s -
-  // base))). ln(1 + sum e^x) = t + ln(1 + (e^-t - 1) + sum e^(x-t)) with t = max(x, 0): nothing overflows, and
-  // small sums keep their digits. Each row masks itself out, so the maximum over the masked x is never below 0.
+  // base))). The 1 is e^0, in the place of the row itself, so that small sums keep their digits.
   formula: `${L2_NORMALIZED}
     s = sum(z * z[rows -> others], dim) - base
     same = labels == labels[rows -> others]
-    positive = same and index(rows) != index(rows)[rows -> others]
-    pull = -alpha * s
-    push = beta * s
-    top_pull = stop_gradient(max(positive ? pull : 0, others))
-    top_push = stop_gradient(max(same ? 0 : push, others))
-    pulls = log1p(expm1(-top_pull) + sum(positive ? exp(pull - top_pull) : 0, others)) + top_pull
-    pushes = log1p(expm1(-top_push) + sum(same ? 0 : exp(push - top_push), others)) + top_push
+    itself = index(rows) == index(rows)[rows -> others]
+    positive = same and not itself
+    pulls = logsumexp(positive ? -alpha * s : itself ? 0 : -1e30, others)
+    pushes = logsumexp(same ? (itself ? 0 : -1e30) : beta * s, others)
     pairs = max(max(positive ? 1 : 0, others), rows)
     counts = unpaired == push ? 1 : pairs
     counts > 0 ? pulls / alpha + pushes / beta : 0`,

@@ -33,13 +33,12 @@ export default defineLoss({
   }),
   // One term per positive pair (i, p): -ln( e^s_ip / (e^s_ip + sum over negatives n of e^s_in) ) = softplus( ln
   // sum_n e^s_in - s_ip ). Other positives are not in its denominator (optax, pytorch-metric-learning). Without
-  // negatives the sum is empty, its logarithm -inf, and the term 0.
+  // negatives their logarithm counts as -1e30, and the term is 0.
   formula: `${L2_NORMALIZED}
     s = sum(z * z[rows -> others], dim) / temperature
     same = labels == labels[rows -> others]
     positive = same and index(rows) != index(rows)[rows -> others]
-    top = stop_gradient(max(same ? -1e30 : s, others))
-    negatives = log(sum(same ? 0 : exp(s - top), others)) + top
+    negatives = logsumexp(same ? -1e30 : s, others)
     term = softplus(negatives - s)
     sum(positive ? term : 0, others)`,
   denominator: 'sum(positive ? 1 : 0, others)',

@@ -37,8 +37,7 @@ export default defineLoss({
     s = sum(z * z[rows -> others], dim) / temperature
     other = index(rows) != index(rows)[rows -> others]
     positive = other and labels == labels[rows -> others]
-    top = stop_gradient(max(other ? s : -1e30, others))
-    all = log(sum(other ? exp(s - top) : 0, others)) + top
+    all = logsumexp(other ? s : -1e30, others)
     positives = sum(positive ? 1 : 0, others)
     mixed = max(max(labels == labels[rows -> others] ? 0 : 1, others), rows) > 0
     count = one_class == count or mixed ? positives : 0

@@ -38,6 +38,8 @@ const target: Target = {
 
 export default target
 
+const INDENT = '  '
+
 /** Of the operators. */
 const [OR, AND, EQUAL, ORDER, SUM, PRODUCT, SIGN, CHOICE] = [3, 4, 8, 9, 11, 12, 13, 2] as const
 
@@ -94,6 +96,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       is_finite: call('isfinite'),
       select: conditional(CHOICE),
     },
+    indent: INDENT,
     reserved: [...RESERVED, ...FRAME_WORDS, ...HELPER_NAMES],
     alone: new Set<Op>(['exp', 'expm1', 'log', 'log1p', 'tanh', 'sqrt', 'safe_sqrt']),
     number: (value) => numberIn(value, precision),
@@ -109,9 +112,9 @@ function syntaxOf(precision: Precision): LoopSyntax {
     add: (place, { text }) => `${place} += ${text};`,
     branch: ({ text }, yes, no) => [
       `if (${text}) {`,
-      ...indented(yes, '  '),
+      ...indented(yes, INDENT),
       '} else {',
-      ...indented(no, '  '),
+      ...indented(no, INDENT),
       '}',
     ],
     loop: (index, size) => `for (size_t ${index} = 0; ${index} < ${size}; ${index}++) {`,
@@ -149,7 +152,7 @@ function styleOf(precision: Precision): BraceStyle {
   }
   return {
     end: ';',
-    indent: '  ',
+    indent: INDENT,
     name: snakeWords,
     comment: (_, about) => `/* ${about} */`,
     head: (name, params, result) => {
@@ -318,8 +321,8 @@ function functionLines(loops: LoopSource, name: string, real: string): string[] 
   ]
   const places = scratchOffsets(scratch).map(({ array, begin }) => `${real} *const ${array.name} = ${begin};`)
   return [
-    ...signatureLines(`${real} ${name}`, args, ' {'),
-    ...indented([...places, ...framed(loops, phrasesOf(name, real))], '  '),
+    ...signatureLines(`${real} ${name}`, args, ' {', { indent: INDENT, last: '' }),
+    ...indented([...places, ...framed(loops, phrasesOf(name, real))], INDENT),
     '}',
   ]
 }

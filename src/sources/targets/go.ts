@@ -27,6 +27,8 @@ const target: Target = {
 
 export default target
 
+const INDENT = '\t'
+
 /** Of the operators. */
 const [OR, AND, ORDER, SUM, PRODUCT, SIGN] = [1, 2, 3, 4, 5, 6] as const
 
@@ -89,6 +91,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       is_finite: call('isFinite'),
       select: (args) => call(chooser(args, precision))(args),
     },
+    indent: INDENT,
     reserved: [...RESERVED, ...FRAME_WORDS, ...HELPER_NAMES],
     number: (value) => numberIn(value, precision),
     truth: String,
@@ -148,7 +151,7 @@ function styleOf(precision: Precision): BraceStyle {
     precision === 'float64' ? `math.${name}(${x})` : `float32(math.${name}(float64(${x})))`
   return {
     end: '',
-    indent: '\t',
+    indent: INDENT,
     name: camelWords,
     comment: (name, about) => `// ${name}: ${about}`,
     head: (name, params, result) => {
@@ -316,19 +319,13 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
     '',
     ...helpers,
   ]
-  return `${lines.map(tabs).join('\n').trimEnd()}\n`
+  return `${lines.join('\n').trimEnd()}\n`
 }
 
 /** Lower case without underscores. `main` would have to be a program. */
 function packageName(name: string): string {
   const own = name.toLowerCase().replaceAll('_', '')
   return RESERVED.includes(own) || own === 'main' ? `${own}loss` : own
-}
-
-/** Go is indented with tabs. */
-function tabs(line: string): string {
-  if (line.startsWith('//')) return line
-  return line.replace(/^ +/, (spaces) => '\t'.repeat(Math.ceil(spaces.length / 2)))
 }
 
 function functionLines(loops: LoopSource, name: string, real: Precision): string[] {
@@ -345,8 +342,9 @@ function functionLines(loops: LoopSource, name: string, real: Precision): string
   const lengths = [...inputs, ...outputs].map(
     (array) => `${array.name} = ${array.name}[:${array.length.text}]`,
   )
-  const head = signatureLines(`func ${name}`, args, ` ${real} {`).map((line, place, all) =>
-    all.length > 1 && place === all.length - 1 ? line : line,
-  )
-  return [...head, ...indented([...lengths, ...places, ...framed(loops, phrasesOf(real))], '  '), '}']
+  return [
+    ...signatureLines(`func ${name}`, args, ` ${real} {`, { indent: INDENT, last: ',' }),
+    ...indented([...lengths, ...places, ...framed(loops, phrasesOf(real))], INDENT),
+    '}',
+  ]
 }

@@ -28,6 +28,8 @@ const target: Target = {
 
 export default target
 
+const INDENT = '  '
+
 /** Of the operators. */
 const [CHOICE, OR, AND, EQUAL, ORDER, SUM, PRODUCT, SIGN] = [2, 3, 4, 8, 9, 11, 12, 13] as const
 
@@ -85,6 +87,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       is_finite: call(precision === 'float64' ? 'Double.isFinite' : 'Float.isFinite'),
       select: conditional(CHOICE),
     },
+    indent: INDENT,
     reserved: [...RESERVED, ...FRAME_WORDS, ...HELPER_NAMES],
     number: (value) => numberIn(value, precision),
     truth: String,
@@ -132,7 +135,7 @@ function styleOf(real: string, precision: Precision): BraceStyle {
     precision === 'float64' ? `Math.${name}(${x})` : `(float) Math.${name}(${x})`
   return {
     end: ';',
-    indent: '  ',
+    indent: INDENT,
     name: camelWords,
     comment: (_, about) => `/** ${about} */`,
     head: (name, params, result) => {
@@ -205,7 +208,7 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const loops = writeLoops(source, syntaxOf(real, precision))
   const body = functionLines(loops, camelCase(name), real)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, 'NONE')]
-  const names = new Names([])
+  const names = new Names(['_'])
   const defaults = loops.params.map((param) => {
     return `public static final ${real} ${names.take(param.of.toUpperCase())} = ${numberIn(param.value, precision)};`
   })
@@ -228,7 +231,7 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
     ...notes.map((line) => ` * ${commentSafe(line)}`.trimEnd()),
     ' */',
     `public final class ${pascalCase(name)} {`,
-    ...indented(members, '  '),
+    ...indented(members, INDENT),
     '}',
   ]
   return `${lines.join('\n')}\n`
@@ -245,8 +248,8 @@ function functionLines(loops: LoopSource, name: string, real: string): string[] 
   ]
   const places = scratch.map((array) => `final ${real}[] ${array.name} = new ${real}[${array.length.text}];`)
   return [
-    ...signatureLines(`public static ${real} ${name}`, args, ' {'),
-    ...indented([...places, ...framed(loops, phrasesOf(real))], '  '),
+    ...signatureLines(`public static ${real} ${name}`, args, ' {', { indent: INDENT, last: '' }),
+    ...indented([...places, ...framed(loops, phrasesOf(real))], INDENT),
     '}',
   ]
 }

@@ -28,6 +28,8 @@ const target: Target = {
 
 export default target
 
+const INDENT = '    '
+
 /** Of the operators. */
 const [CHOICE, OR, AND, ORDER, SUM, PRODUCT, CAST, SIGN] = [0, 1, 2, 3, 6, 7, 8, 9] as const
 
@@ -93,6 +95,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       is_finite: method('is_finite'),
       select: choice,
     },
+    indent: INDENT,
     reserved: [...RESERVED, ...FRAME_WORDS, ...HELPER_NAMES],
     number: (value) => numberIn(value, precision),
     truth: String,
@@ -140,7 +143,7 @@ function styleOf(real: string, precision: Precision): BraceStyle {
   const method = (name: string) => (x: string) => `${/^\w+$/.test(x) ? x : `(${x})`}.${name}()`
   return {
     end: ';',
-    indent: '    ',
+    indent: INDENT,
     name: snakeWords,
     comment: (_, about) => `/// ${about}`,
     head: (name, params, result) => {
@@ -236,9 +239,10 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const body = functionLines(loops, name, real)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, 'Reduction::None')]
   // A pattern that is the name of a constant would be compared with it: so none has the name of an argument.
-  const names = new Names(
-    [...loops.inputs, ...loops.params, ...loops.sizes, ...loops.outputs].map((own) => own.name),
-  )
+  const names = new Names([
+    '_',
+    ...[...loops.inputs, ...loops.params, ...loops.sizes, ...loops.outputs].map((own) => own.name),
+  ])
   const defaults = loops.params.map(
     (param) =>
       `pub const ${names.take(param.of.toUpperCase())}: ${real} = ${numberIn(param.value, precision)};`,
@@ -285,8 +289,8 @@ function functionLines(loops: LoopSource, name: string, real: string): string[] 
   )
   return [
     '#[allow(non_snake_case, clippy::all, clippy::pedantic)]',
-    ...signatureLines(`pub fn ${name}`, args, ` -> ${real} {`),
-    ...indented([...lengths, ...places, ...framed(loops, phrasesOf(real))], '    '),
+    ...signatureLines(`pub fn ${name}`, args, ` -> ${real} {`, { indent: INDENT, last: ',' }),
+    ...indented([...lengths, ...places, ...framed(loops, phrasesOf(real))], INDENT),
     '}',
   ]
 }

@@ -38,6 +38,8 @@ const target: Target = {
 
 export default target
 
+const INDENT = '  '
+
 const same: Rule = ([x]) => x
 
 const TYPES = {
@@ -51,7 +53,7 @@ const TYPES = {
 /** How the functions for ops on a whole axis are spelled. */
 const STYLE: BraceStyle = {
   end: '',
-  indent: '  ',
+  indent: INDENT,
   name: camelWords,
   comment: (_, about) => `/** ${about} */`,
   head: (name, params, result) => {
@@ -115,6 +117,7 @@ export const SYNTAX: LoopSyntax = {
     is_finite: call('Number.isFinite'),
     select: conditional(CHOICE),
   },
+  indent: INDENT,
   reserved: [
     ...JAVASCRIPT_WORDS,
     'Float64Array',
@@ -229,8 +232,8 @@ function functionLines(loops: LoopSource, name: string): string[] {
   const isDefault = (arg: string) => /^\w+(: .*)? = /.test(arg)
   const ordered = [...args.filter((arg) => !isDefault(arg)), ...args.filter(isDefault)]
   return [
-    ...signatureLines(`export function ${name}`, ordered, ': number {'),
-    ...indented([...places, ...framed(loops, PHRASES)], '  '),
+    ...signatureLines(`export function ${name}`, ordered, ': number {', { indent: INDENT, last: ',' }),
+    ...indented([...places, ...framed(loops, PHRASES)], INDENT),
     '}',
   ]
 }

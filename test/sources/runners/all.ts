@@ -71,16 +71,6 @@ function keras(backend: string, needs: string): Entry {
   return { runner, bounds: KERAS[backend]!, isSlow: true, excused }
 }
 
-/** In each of its structures. */
-const CIRCLE_IN_TORCH = Object.fromEntries(
-  ['', ', gamma=56', ', margin=0.27999999999999997', ', normalize=false', ', weights=exact'].map(
-    (structure) => [
-      `circle${structure}, ordinary: gradgradcheck`,
-      'exp overflows in rows without positives, and torch.where multiplies its derivative, which is infinite, by 0',
-    ],
-  ),
-)
-
 export const RUNNERS: Readonly<Record<string, Entry>> = {
   numpy: { runner: python('numpy_driver', ['numpy==2.4.6']), bounds: ROUNDINGS, precisions: BOTH },
   jax: { runner: python('jax_driver', ['numpy==2.4.6', 'jax==0.10.2']), bounds: XLA, isSlow: true },
@@ -89,7 +79,6 @@ export const RUNNERS: Readonly<Record<string, Entry>> = {
     bounds: LIBRARY,
     precisions: BOTH,
     excused: {
-      ...CIRCLE_IN_TORCH,
       'rotation_angle, ordinary: gradgradcheck':
         'the sampled matrices are no rotations, and beyond half a turn torch.where multiplies the infinite slope of asin by 0',
     },
