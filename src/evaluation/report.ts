@@ -38,7 +38,7 @@ th{color:var(--quiet);font-weight:500}
 th.key,td.key{text-align:left}
 td.key{max-width:16rem;overflow:hidden;text-overflow:ellipsis}
 tr.all td{font-weight:600}
-svg{display:block}.wide{width:100%;height:auto}
+svg{display:block}.wide{width:100%;min-width:36rem;height:auto}
 svg text{font:10px system-ui,sans-serif;fill:var(--quiet)}
 .range{stroke:var(--mark);stroke-width:2}.dot{fill:var(--mark)}.zero{stroke:var(--quiet);stroke-dasharray:2 2}
 .bar{fill:var(--mark)}.axis{stroke:var(--grid)}
@@ -237,7 +237,7 @@ function histogram(bins: readonly Bin[]): string {
   const others = bins.filter(({ low }) => low <= 0)
   if (positive.length === 0) return ''
   const [first, last] = [Math.log10(positive[0].low), Math.log10(positive.at(-1)!.high)]
-  const left = others.length === 0 ? 0 : 90
+  const left = others.length === 0 ? 0 : 110
   const at = (x: number) => left + ((Math.log10(x) - first) / Math.max(1e-9, last - first)) * (WIDE - left)
   const heights = positive.map(({ low, high, count: rows }) => rows / (Math.log10(high) - Math.log10(low)))
   const most = Math.max(...heights)
@@ -250,10 +250,10 @@ function histogram(bins: readonly Bin[]): string {
     (decade) =>
       `<text x="${at(10 ** decade).toFixed(0)}" y="${TALL + 14}" text-anchor="middle">${short(10 ** decade)}</text>`,
   )
-  return `<svg class="wide" viewBox="0 0 ${WIDE} ${TALL + FOOT}" role="img" aria-label="histogram of the losses">
+  return `<div class="scroll"><svg class="wide" viewBox="0 0 ${WIDE} ${TALL + FOOT}" role="img" aria-label="histogram of the losses">
 ${bars.join('')}${zero === 0 ? '' : `<text x="0" y="${TALL - 4}">${restTitle(others.at(-1)!.high)}: ${count(zero)}</text>`}
 <line class="axis" x1="0" x2="${WIDE}" y1="${TALL}" y2="${TALL}"/>${labels.join('')}
-</svg>`
+</svg></div>`
 }
 
 const restTitle = (high: number) => (high > 0 ? `< ${short(high)}` : '≤ 0').replace('<', '&lt;')
@@ -300,7 +300,7 @@ ${lines.join('\n')}
 </table></div>`
 }
 
-function glossary({ uncertainty, weight, losses }: Evaluation): string {
+function glossary({ uncertainty, weight, losses, bad }: Evaluation): string {
   const hasQuantiles = losses.some(({ overall }) => overall.quantiles !== undefined)
   const terms: Fact[] = [
     [
@@ -311,10 +311,13 @@ function glossary({ uncertainty, weight, losses }: Evaluation): string {
     ...(hasQuantiles
       ? [['median, 90 % ...', 'half, nine tenths ... of the rows have at most this loss, to 0.4 %'] as const]
       : []),
+    ...(bad.length > 0 || losses.some(({ worst }) => worst !== undefined) ? [ROW] : []),
   ]
   const items = terms.map(([term, text]) => `<dt>${escaped(term)}</dt><dd>${escaped(text)}</dd>`)
   return `<h2>What the numbers mean</h2>\n<dl>${items.join('')}</dl>`
 }
+
+const ROW = ['row', 'its place in the file, from 0 on'] as const
 
 function intervalText({ interval }: Pick<Estimate, 'interval'>): string {
   return interval === null ? '-' : `${short(interval[0])} to ${short(interval[1])}`

@@ -256,7 +256,7 @@ function estimateOf(
     interval: known?.interval ?? null,
     min: numberOrNull(moments.low),
     max: numberOrNull(moments.high),
-    ...(sketch === undefined ? {} : { quantiles: quantilesOf(sketch, quantiles) }),
+    ...(sketch === undefined ? {} : { quantiles: quantilesOf(sketch, quantiles, moments) }),
     ...(infinite === 0 ? {} : { infinite }),
   }
 }
@@ -266,8 +266,16 @@ function meanOf({ sum, shares, infinite: [above, below] }: Moments): number {
   return below > 0 ? Number.NEGATIVE_INFINITY : sum / shares
 }
 
-function quantilesOf(sketch: QuantileSketch, shares: readonly number[]): Record<string, number> {
-  const found = shares.map((share) => [String(share), sketch.quantile(share) ?? 0] as const)
+/** Bins reach further than the numbers in them. */
+function quantilesOf(
+  sketch: QuantileSketch,
+  shares: readonly number[],
+  { low, high }: Moments,
+): Record<string, number> {
+  const found = shares.map((share) => {
+    const quantile = sketch.quantile(share) ?? 0
+    return [String(share), Math.min(high, Math.max(low, quantile))] as const
+  })
   return Object.fromEntries(found)
 }
 

@@ -103,7 +103,7 @@ function badRows({ bad }: Evaluation): string[] {
 }
 
 /** How the numbers are meant, a line each. */
-function explanation({ uncertainty, losses, by, weight }: Evaluation): string {
+function explanation({ uncertainty, losses, by, weight, bad }: Evaluation): string {
   const hasQuantiles = losses.some(({ overall }) => overall.quantiles !== undefined)
   const lines: (readonly [string, string])[] = [
     ...(by.length === 0 ? [] : [['all', 'all rows together'] as const]),
@@ -112,6 +112,9 @@ function explanation({ uncertainty, losses, by, weight }: Evaluation): string {
     ['std. error', 'the standard deviation of such a mean'],
     ...(hasQuantiles
       ? [['50 %, 90 % ...', 'this share of the rows has at most this loss (to 0.4 %)'] as const]
+      : []),
+    ...(bad.length > 0 || losses.some(({ worst }) => worst !== undefined)
+      ? [['row', 'its place in the file, from 0 on'] as const]
       : []),
   ]
   return lines.map(([term, meaning]) => `${term.padEnd(14)}  ${meaning}`).join('\n')

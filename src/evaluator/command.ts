@@ -5,7 +5,8 @@ import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
-import { evaluationTable } from '../evaluation/text-table.ts'
+import { count, evaluationTable } from '../evaluation/text-table.ts'
+import { didYouMean } from '../nearest.ts'
 import { Database, type DataFile } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
 import { findFiles } from './files.ts'
@@ -13,6 +14,7 @@ import { type Guess, guessColumns } from './guess.ts'
 import { checkOutput, writeOutput } from './output.ts'
 import { ProgressBar, type Screen } from './progress-bar.ts'
 import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk, type Road } from './request.ts'
+import type { Costs } from './road.ts'
 import { Service } from './service.ts'
 import { Threads } from './threads.ts'
 
@@ -76,9 +78,13 @@ const OPTIONS = {
  * await runEvaluate(['predictions.parquet', '--loss', 'huber', '--predictions', 'y_hat', '--targets', 'y'], terminal)
  */
 export async function runEvaluate(args: readonly string[], terminal: Terminal): Promise<void> {
-  const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+  const { values, positionals } = parsed(args)
   const [path] = positionals
-  if (positionals.length !== 1) throw new TypeError(EVALUATE_USAGE)
+  if (positionals.length === 0) throw new TypeError(EVALUATE_USAGE)
+  if (positionals.length > 1)
+    throw new TypeError(
+      `evaluate takes one file, one folder, or a pattern in quotes, got ${positionals.slice(0, 3).join(' ')}${positionals.length > 3 ? ' ...' : ''}`,
+    )
   const asked = requestOf(values)
   if (values.out !== undefined) checkOutput(values.out)
   const { answer, guessed } =
@@ -93,6 +99,21 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
   if (out !== undefined) await written(out, () => writeOutput(out, answer))
 }
 
+/** @throws TypeError of one line */
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const unknown = code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? /'(-[^' ]*)/.exec(message)?.[1] : undefined
+    if (unknown === undefined) throw new TypeError(message.replaceAll('\n', ' '))
+    const names = Object.keys(OPTIONS).map((name) => `--${name}`)
+    throw new TypeError(
+      `there is no option ${unknown}${didYouMean(unknown, names) || '.'} lossd evaluate --help explains all options`,
+    )
+  }
+}
+
 /** @throws EvaluationFailed if it cannot be written */
 async function written(path: string, write: () => void | Promise<void>): Promise<void> {
   try {
@@ -100,9 +121,13 @@ async function written(path: string, write: () => void | Promise<void>): Promise
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === undefined) throw error
-    throw new EvaluationFailed('unwritable', `${path} cannot be written: ${message.replace(/^\w+: /, '')}`, {
-      cause: error,
-    })
+    throw new EvaluationFailed(
+      'unwritable',
+      `${path} cannot be written: ${message.replace(/^\w+: |, \w+ '.*$/g, '')}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
@@ -125,8 +150,8 @@ async function evaluateHere(
 ): Promise<Answered> {
   setFlagsFromString(PATIENT)
   const files = findFiles(path)
-  const count = threads === undefined ? availableParallelism() : numberOf(threads, '--threads')
-  const ahead = count > 1 && areLarge(files) ? new Threads(count - 1) : undefined
+  const wanted = threads === undefined ? availableParallelism() : numberOf(threads, '--threads', 1)
+  const ahead = wanted > 1 && areLarge(files) ? new Threads(wanted - 1) : undefined
   // They load beside this thread.
   const { evaluate } = await import('./evaluate.ts')
   const { loadCatalogFor } = await import('../losses/load-catalog.ts')
@@ -135,9 +160,10 @@ async function evaluateHere(
   try {
     const answer = await evaluate(request, files, {
       catalog: await loadCatalogFor(request.losses.flatMap((ask) => ('loss' in ask ? [ask.loss] : []))),
-      threads: count,
+      threads: wanted,
       ahead,
       onProgress: (progress) => bar.show(progress),
+      onMeasured: (costs) => tellCosts(costs, terminal),
       ...(terminal.signal === undefined ? {} : { signal: terminal.signal }),
     })
     return { answer, guessed }
@@ -200,6 +226,12 @@ function tellGuess(guessed: Guess['guessed'], { out }: Terminal) {
         .map((input) => `--${input}`)
         .join(' and ')} would say otherwise.\n`,
     )
+}
+
+function tellCosts({ rows, kernels, sql }: Costs, { note, isInteractive }: Terminal) {
+  const [inKernels, inSql] = [kernels, sql].map((ns) => Math.round(ns))
+  if (isInteractive)
+    note(`${count(rows)} rows by two roads: ${inKernels} ns each by compiled kernels, ${inSql} ns in SQL\n`)
 }
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']
@@ -281,9 +313,9 @@ function listOf(given: string | undefined): string[] {
   return given === undefined || given === '' ? [] : given.split(',')
 }
 
-function numberOf(given: string, option: string): number {
+function numberOf(given: string, option: string, least = 0): number {
   const value = Number(given)
-  if (given.trim() === '' || !Number.isInteger(value) || value < 0)
-    throw new TypeError(`${option} takes an integer >= 0, got "${given}"`)
+  if (given.trim() === '' || !Number.isInteger(value) || value < least)
+    throw new TypeError(`${option} takes an integer >= ${least}, got "${given}"`)
   return value
 }

@@ -39,6 +39,14 @@ export interface Column {
   readonly type: string
 }
 
+/** Which rows of a file are read; all, if nothing is said. */
+export interface SomeRows {
+  /** The first, and the one after the last. */
+  readonly range?: readonly [number, number] | undefined
+  /** Not more than so many. */
+  readonly most?: number | undefined
+}
+
 /** What a column can be used as. */
 export type ColumnKind = 'number' | 'boolean' | 'list' | 'text' | 'other'
 
@@ -114,9 +122,9 @@ export class Database {
     file: DataFile,
     columns: readonly Column[],
     query: string,
-    range?: readonly [number, number],
+    rows: SomeRows = {},
   ): Promise<DuckDBResult> {
-    return this.#run(file, fromFile(file, columns, query, range))
+    return this.#run(file, fromFile(file, columns, query, rows))
   }
 
   /** Must not be called while it works. */
@@ -182,7 +190,7 @@ function fromFile(
   file: DataFile,
   columns: readonly Column[],
   query: string,
-  range: readonly [number, number] | undefined,
+  { range, most }: SomeRows,
 ): string {
   const format = formatOf(file)
   const names = columns.map((_, place) => `c${place}`)
@@ -190,17 +198,47 @@ function fromFile(
   const isTable = 'open' in format.reader
   const source = 'open' in format.reader ? tableQuery(range) : format.reader.sql
   const where = range === undefined || isTable ? '' : ` WHERE place >= ${range[0]} AND place < ${range[1]}`
-  return `WITH file AS (SELECT * FROM ${source} AS own(${own.join(', ')})${where})${query}`
+  const limit = most === undefined ? '' : ` LIMIT ${most}`
+  return `WITH file AS (SELECT * FROM ${source} AS own(${own.join(', ')})${where}${limit})${query}`
 }
 
-/** A failure of DuckDB, in one line that names the file. */
-export function unreadable({ name }: DataFile, error: unknown): Error {
+/** A failure of DuckDB, in one line that names the file as the caller knows it. */
+export function unreadable({ name, path }: DataFile, error: unknown): Error {
   if (error instanceof Problem || error instanceof EvaluationFailed) return error
   if (error instanceof TooManySlices) return new EvaluationFailed('too-many-slices', error.message)
   const message = error instanceof Error ? error.message : String(error)
+  return new EvaluationFailed(
+    'unreadable-data',
+    `${name}: ${cut(toldBy(message.replaceAll(path, name), name))}`,
+    {
+      cause: error,
+    },
+  )
+}
+
+/** What DuckDB adds: its kind of error, the file, what a person at its prompt may try, and the search of its sniffer. */
+const ADDED = [
+  /^(\w+ )+Error: /,
+  /^(Failed to read file|Error when sniffing file) "[^"]*"[:.] /,
+  / (in|from) file "[^"]*"/,
+  / \([^()]* used\) Database is launched .*$/,
+  / The search space used was:.*$/,
+]
+
+/** DuckDB's words for what people know by other ones. */
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [/^Out of buffer$/, 'its pages are damaged: one ends early'],
+  [/^(Snappy decompression failure|Failed to decompress)/, 'its pages are damaged: $1'],
+  [/^failed to (allocate|pin|offload)/i, `it takes more than ${MEMORY} of memory to read: failed to $1`],
+  [/^No magic bytes found at end of file '[^']*'/, 'it is not Parquet, or it was cut off: $&'],
+]
+
+function toldBy(message: string, name: string): string {
   const lines = message.split('\n').map((line) => line.trim())
   const told = lines.filter((line) => line !== '' && !/^(Possible|LINE \d|\^|\*)/.test(line)).slice(0, 3)
-  return new EvaluationFailed('unreadable-data', `${name}: ${cut(told.join(' '))}`, { cause: error })
+  const plain = ADDED.reduce((text, pattern) => text.replace(pattern, ''), told.join(' '))
+  const words = WORDS.reduce((text, [pattern, word]) => text.replace(pattern, word), plain)
+  return words.replaceAll(` '${name}'`, '')
 }
 
 /** @throws Problem `unknown-name` */
@@ -208,11 +246,24 @@ export function placeOfColumn(file: DataFile, columns: readonly Column[], name: 
   const place = columns.findIndex((column) => column.name === name)
   if (place >= 0) return place
   const names = columns.map((column) => column.name)
-  const has = names.slice(0, 20).map(cut).join(', ')
   throw new Problem(
     'unknown-name',
-    `${file.name} has no column "${cut(name)}"; it has ${has}${names.length > 20 ? ' ...' : ''}${didYouMean(name, names)}`,
+    `${file.name} has no column "${cut(name)}"; it has ${namesIn(columns)}${didYouMean(name, names)}`,
   )
+}
+
+/**
+ * The columns of a file, for a message. DuckDB sees one column, or none of the names, where lines do not have the same number
+ * of cells.
+ */
+export function namesIn(columns: readonly Column[]): string {
+  const names = columns.map((column) => column.name)
+  const has = names.slice(0, 20).map(cut).join(', ')
+  if (names.length === 1 && /[,;\t|]/.test(names[0]))
+    return `one column, "${has}": does a line near the beginning have more or fewer cells?`
+  if (names.every((name) => /^column\d+$/.test(name)))
+    return `${has}: is its first line one with names, and has each line as many cells?`
+  return `${has}${names.length > 20 ? ' ...' : ''}`
 }
 
 const NUMBERS = /^(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(.*\))$/

@@ -3,6 +3,7 @@
  * up exactly, so the answer does not depend on how many threads compute, or on which parts were computed before.
  */
 
+import { statSync } from 'node:fs'
 import type { Engine } from '../engines/contract.ts'
 import { cut, Problem } from '../errors.ts'
 import type { Evaluation } from '../evaluation/result.ts'
@@ -12,12 +13,12 @@ import type { Catalog } from '../losses/catalog.ts'
 import { type Column, Database, type DataFile, formatOf, placeOfColumn } from './database.ts'
 import { openKernels } from './engine.ts'
 import { EvaluationFailed } from './failure.ts'
+import { FileBytes } from './formats/file-bytes.ts'
 import { hasPlaces } from './formats/index.ts'
 import { KernelRun, type Part } from './kernel-road.ts'
-import { isReadHere } from './parquet/source.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
-import type { SqlRoad } from './sql-road.ts'
+import { type ChosenRoad, type Costs, chooseRoad, sqlRoad } from './road.ts'
 import { Threads, type Work } from './threads.ts'
 import { readWorst } from './worst.ts'
 
@@ -25,9 +26,6 @@ import { readWorst } from './worst.ts'
 const PART_ROWS = 2_000_000
 /** Below this, starting threads takes longer than they save. */
 const ALONE_ROWS = 2_000_000
-
-/** With fewer rows, SQL is not faster to speak of. */
-const FEW_ROWS = 1_000_000
 
 export interface Progress {
   readonly rows: number
@@ -40,6 +38,8 @@ export interface Checkpoint {
   readonly done: readonly number[]
   readonly state: StateRecord
   readonly road: 'sql' | 'kernels'
+  /** If they have decided about the road. */
+  readonly costs?: Costs | undefined
 }
 
 export interface EvaluateOptions {
@@ -51,59 +51,78 @@ export interface EvaluateOptions {
   readonly ahead?: Threads | undefined
   /** With fewer rows, no other threads are started. */
   readonly aloneRows?: number
+  /** With fewer rows, roads are not measured. */
+  readonly fewRows?: number
   /** What is known already. */
   readonly resume?: Checkpoint | undefined
   /** Called after each part for which a checkpoint was due. */
   readonly onCheckpoint?: (checkpoint: () => Checkpoint) => void
   /** Default: a checkpoint is due after each part. */
   readonly isCheckpointDue?: () => boolean
+  /** Told what each road costs, if that has decided. The checkpoint has no rows yet, but the road. */
+  readonly onMeasured?: (costs: Costs, checkpoint: Checkpoint) => void
   readonly signal?: AbortSignal
+}
+
+export interface EvaluatorOptions {
+  readonly request: EvaluationRequest
+  /** The file that the plan is made from. */
+  readonly file: DataFile
+  readonly catalog: Catalog
+  readonly database: Database
+  readonly road: Road
+  /** Of all files, if they say how many they have. */
+  readonly rows: number | undefined
+  /** So many, roughly, if they do not. */
+  readonly rowsAbout?: number
+  readonly fewRows?: number | undefined
 }
 
 /** Evaluates one part after the other, in this thread or another. */
 export class PartEvaluator {
   readonly plan: Plan
-  readonly road: SqlRoad | undefined
+  readonly chosen: ChosenRoad
   readonly #database: Database
   readonly #engine: Engine
   readonly #run: KernelRun
   /** Of the parts that SQL was enough for. */
   #inSql: State | undefined
 
-  private constructor(plan: Plan, road: SqlRoad | undefined, database: Database, engine: Engine) {
-    this.plan = plan
-    this.road = road
+  private constructor(plan: Plan, chosen: ChosenRoad, database: Database, engine: Engine) {
+    this.plan = chosen.sql === undefined ? plan : withoutSketches(plan)
+    this.chosen = chosen
     this.#database = database
     this.#engine = engine
-    this.#run = new KernelRun(plan, database, engine)
+    this.#run = new KernelRun(this.plan, database, engine)
   }
 
-  /** @param rows of all files, if they say how many they have */
-  static async open(
-    request: EvaluationRequest,
-    file: DataFile,
-    catalog: Catalog,
-    database: Database,
-    road: Road,
-    rows: number | undefined,
-  ): Promise<PartEvaluator> {
+  static async open({
+    request,
+    file,
+    catalog,
+    database,
+    road,
+    rows,
+    ...more
+  }: EvaluatorOptions): Promise<PartEvaluator> {
     const plan = await planOf(request, catalog, { ...(await layoutOf(file, database)), rows })
-    const footer = database.footer(file)
-    const sql = await chosenRoad(plan, road, footer !== undefined && isReadHere(plan, footer))
     const engine = await openKernels()
-    return new PartEvaluator(sql === undefined ? plan : withoutSketches(plan), sql, database, engine)
+    const data = { file, database, engine, rows: rows ?? more.rowsAbout ?? 0, fewRows: more.fewRows }
+    return new PartEvaluator(plan, await chooseRoad(plan, road, data), database, engine)
   }
 
   /** The same, with a database of its own: DuckDB computes beside this thread. */
   with(database: Database): PartEvaluator {
-    return new PartEvaluator(this.plan, this.road, database, this.#engine)
+    return new PartEvaluator(this.plan, this.chosen, database, this.#engine)
   }
 
   /** @param onRows is told how many more rows were read */
   async add(part: Part, onRows: (rows: number) => void): Promise<void> {
-    const { plan, road } = this
+    const { plan, chosen } = this
     const state =
-      road === undefined ? undefined : await (await sqlRoad()).evaluateInSql(plan, road, part, this.#database)
+      chosen.sql === undefined
+        ? undefined
+        : await (await sqlRoad()).evaluateInSql(plan, chosen.sql, part, this.#database)
     if (state === undefined) return this.#run.add(part, onRows)
     if (this.#inSql === undefined) this.#inSql = state
     else this.#inSql.merge(state)
@@ -117,29 +136,6 @@ export class PartEvaluator {
     this.#inSql = undefined
     return state
   }
-}
-
-/** Of few rows, kernels tell more in no time; so they do of texts, which take longer to read than to compute. */
-function roadFor({ road = 'auto' }: EvaluationRequest, rows: number | undefined): Road {
-  return road === 'auto' && (rows === undefined || rows < FEW_ROWS) ? 'kernels' : road
-}
-
-/** Loaded when it is needed: it takes all that writes losses as source. */
-const sqlRoad = () => import('./sql-road.ts')
-
-/**
- * @param isReadHere whether kernels get their numbers without DuckDB: then they are faster, and tell more
- * @throws Problem if the road is asked for, and does not lead there
- */
-async function chosenRoad(plan: Plan, road: Road, isReadHere: boolean): Promise<SqlRoad | undefined> {
-  if (road === 'kernels' || (road === 'auto' && isReadHere)) return undefined
-  const sql = (await sqlRoad()).sqlRoadOf(plan)
-  if (road === 'auto') return sql?.isFaster ? sql : undefined
-  if (sql !== undefined) return sql
-  throw new Problem(
-    'invalid-value',
-    'this cannot be computed in SQL alone: it takes losses of single numbers, without a bootstrap, weights, quantiles and worst rows',
-  )
 }
 
 /**
@@ -168,17 +164,27 @@ async function evaluateWith(
 ): Promise<Evaluation> {
   const { catalog, resume, threads, onProgress, onCheckpoint, signal } = options
   const { parts, rows: total } = await partsOf(files, database)
-  const asked = resume?.road ?? roadFor(request, total)
-  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked, total).catch(
-    async (error: unknown) => {
-      // A CSV that is only a header has texts in all columns, but that is not what is wrong with it.
-      throw (await isEmpty(files[0], database)) ? withoutRows(files) : error
-    },
-  )
-  const { plan } = evaluator
+  const asked = resume?.road ?? request.road ?? 'auto'
+  const evaluator = await PartEvaluator.open({
+    request,
+    file: files[0],
+    catalog,
+    database,
+    road: asked,
+    rows: total,
+    rowsAbout: total === undefined && asked === 'auto' ? rowsAbout(files) : 0,
+    fewRows: options.fewRows,
+  }).catch(async (error: unknown) => {
+    // A CSV that is only a header has texts in all columns, but that is not what is wrong with it.
+    throw (await isEmpty(files[0], database)) ? withoutRows(files) : error
+  })
+  const { plan, chosen } = evaluator
+  const costs = resume === undefined ? chosen.costs : resume.costs
   const state = resume === undefined ? new State(plan.state) : State.restore(resume.state, plan.state)
   const done = new Set(resume?.done ?? [])
-  const road = evaluator.road === undefined ? 'kernels' : 'sql'
+  const road = chosen.sql === undefined ? 'kernels' : 'sql'
+  const checkpoint = (): Checkpoint => ({ done: [...done], state: state.record(), road, costs })
+  if (chosen.costs !== undefined) options.onMeasured?.(chosen.costs, checkpoint())
   const open = parts.map((_, place) => place).filter((place) => !done.has(place))
   let read = parts.reduce((sum, part, place) => sum + (done.has(place) ? rowsIn(part) : 0), 0)
   const onRows = (rows: number) => {
@@ -190,7 +196,7 @@ async function evaluateWith(
     signal?.throwIfAborted()
     state.merge(more)
     for (const place of places) done.add(place)
-    onCheckpoint?.(() => ({ done: [...done], state: state.record(), road }))
+    onCheckpoint?.(checkpoint)
   }
   const isDue = options.isCheckpointDue ?? (() => onCheckpoint !== undefined)
   const isFew = total !== undefined && total < (options.aloneRows ?? ALONE_ROWS)
@@ -211,7 +217,7 @@ async function evaluateWith(
     ])
   } else await evaluateHere(evaluator, parts, open, count, { onRows, finish, isDue })
   if (state.rows.every((rows) => rows === 0) && state.bad().length === 0) throw withoutRows(files)
-  return answerOf(evaluator, database, files, state)
+  return answerOf(evaluator, costs !== undefined, database, files, state)
 }
 
 function withoutRows(files: readonly DataFile[]): EvaluationFailed {
@@ -289,7 +295,8 @@ function namesOf({ request, losses }: Plan): string[] {
 }
 
 async function answerOf(
-  { plan, road }: PartEvaluator,
+  { plan, chosen }: PartEvaluator,
+  isMeasured: boolean,
   database: Database,
   files: readonly DataFile[],
   state: State,
@@ -304,15 +311,40 @@ async function answerOf(
     replicates: request.bootstrap ?? 0,
     seed: request.seed ?? 0,
     quantiles,
-    computedBy:
-      road === undefined ? 'compiled kernels, float64' : `DuckDB ${await database.version()}, in SQL`,
+    computedBy: await computedBy(chosen, isMeasured, database),
   })
   return readWorst(answer, files, database)
 }
 
+async function computedBy({ sql }: ChosenRoad, isMeasured: boolean, database: Database): Promise<string> {
+  const [taken, other] =
+    sql === undefined
+      ? ['compiled kernels, float64', 'SQL']
+      : [`DuckDB ${await database.version()}, in SQL`, 'compiled kernels']
+  return isMeasured ? `${taken} (cheaper than ${other} for the first rows)` : taken
+}
+
 async function layoutOf(file: DataFile, database: Database): Promise<Layout> {
   const columns = await database.columns(file)
-  return { file, columns, widthOf: (name) => widthOf(file, columns, name, database) }
+  return {
+    file,
+    columns,
+    widthOf: (name) => widthOf(file, columns, name, database),
+    textIn: (name) => textIn(file, columns, name, database),
+  }
+}
+
+async function textIn(
+  file: DataFile,
+  columns: readonly Column[],
+  name: string,
+  database: Database,
+): Promise<string | undefined> {
+  const column = `c${placeOfColumn(file, columns, name)}`
+  const query = ` SELECT ${column} FROM file WHERE ${column} IS NOT NULL AND TRY_CAST(${column} AS DOUBLE) IS NULL LIMIT 1`
+  const result = await database.stream(file, columns, query)
+  const [row] = await result.getRows()
+  return row === undefined ? undefined : String(row[0])
 }
 
 /** The length of the first list. */
@@ -348,6 +380,34 @@ async function partsOf(
     if (rows !== undefined) rows += groups.reduce((sum, group) => sum + group, 0)
   }
   return { parts, rows }
+}
+
+/** How many lines of text there are, if they are as long as the first ones. */
+function rowsAbout(files: readonly DataFile[]): number {
+  const bytes = bytesOf(files)
+  const begin = beginningOf(files[0])
+  const lines = begin.reduce((sum, byte) => sum + Number(byte === NEW_LINE), 0)
+  return lines === 0 ? 0 : (lines * bytes) / begin.length
+}
+
+/** Nothing, if it cannot be read: what is wrong is said where its rows are read. */
+function beginningOf(file: DataFile): Uint8Array {
+  let source: FileBytes | undefined
+  try {
+    source = FileBytes.open(file)
+    return source.read(0, Math.min(BEGIN_BYTES, source.size))
+  } catch {
+    return new Uint8Array()
+  } finally {
+    source?.close()
+  }
+}
+
+const BEGIN_BYTES = 2 ** 16
+const NEW_LINE = 10
+
+function bytesOf(files: readonly DataFile[]): number {
+  return files.reduce((sum, { path }) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0)
 }
 
 function rangesOf(groups: readonly number[]): [number, number][] {

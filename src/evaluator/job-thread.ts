@@ -11,6 +11,7 @@ import type { DataFile } from './database.ts'
 import { type Checkpoint, type EvaluateOptions, evaluate, type Progress } from './evaluate.ts'
 import { failureOf, type ThreadFailure } from './failure.ts'
 import type { EvaluationRequest } from './request.ts'
+import type { Costs } from './road.ts'
 
 export interface ThreadTask {
   readonly request: EvaluationRequest
@@ -26,6 +27,7 @@ export interface ThreadTask {
 export type ThreadMessage =
   | { readonly progress: Progress }
   | { readonly checkpoint: string }
+  | { readonly measured: Costs; readonly checkpoint: string }
   | { readonly result: string; readonly rows: number }
   | { readonly failed: ThreadFailure }
 
@@ -57,6 +59,8 @@ try {
     threads,
     signal: stopping.signal,
     resume: known(checkpoint),
+    // Whoever goes on with the job takes the same road.
+    onMeasured: (measured, start) => tell({ measured, checkpoint: packed({ identity, checkpoint: start }) }),
     onProgress: atMostEvery(REPORT_MS, (progress: Progress) => tell({ progress })),
     ...offering(checkpointMs),
   })

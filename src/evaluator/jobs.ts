@@ -14,6 +14,7 @@ import type { Progress } from './evaluate.ts'
 import { EvaluationFailed, errorOf } from './failure.ts'
 import type { ThreadMessage, ThreadTask } from './job-thread.ts'
 import type { EvaluationRequest } from './request.ts'
+import type { Costs } from './road.ts'
 import { type Uploads, unknownDataset } from './uploads.ts'
 
 /** Files below the folder of the datasets, or datasets that the owner of the job has uploaded. */
@@ -36,7 +37,10 @@ export interface JobsOptions {
   /** The folder with the datasets. */
   readonly folder: string
   readonly threads: number
-  readonly log: { error(details: object, message: string): void }
+  readonly log: {
+    error(details: object, message: string): void
+    info(details: object, message: string): void
+  }
   /** What callers have uploaded. */
   readonly uploads?: Uploads | undefined
   /** How long nobody else takes a job whose worker is not heard of, in ms. Default: 10 s. */
@@ -185,7 +189,9 @@ export class Jobs {
     const thread = spawn(new URL('./job-thread', import.meta.url), task)
     const exited = new Promise((resolve) => thread.once('exit', resolve))
     try {
-      return await doneBy(thread, reporter, signal)
+      const onMeasured = (costs: Costs) =>
+        this.#options.log.info({ job: job.id, ns_per_row: costs }, 'the road of a job was measured')
+      return await doneBy(thread, reporter, signal, onMeasured)
     } finally {
       thread.postMessage('stop')
       await exited
@@ -199,7 +205,12 @@ interface Done {
   readonly rows: number
 }
 
-function doneBy(thread: Worker, reporter: Reporter, signal: AbortSignal): Promise<Done> {
+function doneBy(
+  thread: Worker,
+  reporter: Reporter,
+  signal: AbortSignal,
+  onMeasured: (costs: Costs) => void,
+): Promise<Done> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason)
     if (signal.aborted) stop()
@@ -207,6 +218,7 @@ function doneBy(thread: Worker, reporter: Reporter, signal: AbortSignal): Promis
     thread.on('error', reject)
     thread.on('exit', () => reject(new Error('the thread of an evaluation has ended')))
     thread.on('message', (message: ThreadMessage) => {
+      if ('measured' in message) onMeasured(message.measured)
       if ('progress' in message) reporter.tell(message.progress)
       else if ('checkpoint' in message) reporter.offer(message.checkpoint)
       else if ('failed' in message) reject(errorOf(message.failed))

@@ -14,9 +14,17 @@ import type { Kind } from '../losses/define.ts'
 import { checkRequest } from '../schemas/check.ts'
 import type { InputRule } from '../schemas/inputs.ts'
 import { copyLists, copyNumbers } from './columns.ts'
-import { type Column, type Database, type DataFile, placeOfColumn, unreadable } from './database.ts'
+import {
+  type Column,
+  type Database,
+  type DataFile,
+  placeOfColumn,
+  type SomeRows,
+  unreadable,
+} from './database.ts'
 import { EvaluationFailed } from './failure.ts'
 import { clusterHashes, SliceFinder } from './keys.ts'
+import { DamagedPage } from './parquet/pages.ts'
 import { type ParquetSource, parquetSource } from './parquet/source.ts'
 import { decodedOf, type InputPlan, type LossPlan, ownParams, type Plan, plans } from './plan.ts'
 import type { BlockArrays, RowSource } from './rows.ts'
@@ -25,11 +33,11 @@ import type { BlockArrays, RowSource } from './rows.ts'
 const BLOCK = 16_384
 
 /** The part of a file that is evaluated at once. */
-export interface Part {
+export interface Part extends SomeRows {
   readonly file: DataFile
   /** The place of the file among all files. */
   readonly index: number
-  /** Rows of a Parquet file; undefined for all of the file. */
+  /** Rows of a file with places; undefined for all of the file. */
   readonly range: readonly [number, number] | undefined
 }
 
@@ -68,6 +76,7 @@ export class KernelRun {
       if (!(await this.#addParquet(part, count))) await this.#addFromDatabase(part, count)
     } catch (error) {
       if (!(error instanceof UnreadableRows)) throw unreadable(part.file, error)
+      if (error.cause instanceof DamagedPage) throw unreadable(part.file, error.cause)
       count(-rows)
       // Some of its rows are in the sums already.
       await this.#begin(onRows)
@@ -125,7 +134,7 @@ export class KernelRun {
     try {
       const columns = await this.#database.columns(part.file)
       const query = queryOf(this.#plan, part.file, columns)
-      const result = await this.#database.stream(part.file, columns, query, part.range)
+      const result = await this.#database.stream(part.file, columns, query, part)
       const source = new DatabaseSource(this.#plan, this.#state, result)
       try {
         await this.#addRows(part, source, onRows)
@@ -370,7 +379,7 @@ class Block {
         if (found === undefined || input === undefined) throw error
         const rule = plans(loss.resolved, decoded).inputs.find(({ name }) => name === input.name)
         const reason = `${found.detail.replace(/, got .*$/s, '')} in ${this.#namesOf(input)}`
-        this.#mark(found.row, reason, found.detail)
+        this.#mark(found.row, reason, `${found.detail} in ${this.#namesOf(input)}`)
         silence(input, data.get(input.name)!, found.row)
         for (const row of othersLike(rule, input, data.get(input.name)!)) {
           this.#mark(row, reason)
@@ -444,7 +453,7 @@ class Block {
       const { file } = this.#part!
       throw new EvaluationFailed(
         'bad-rows',
-        `${file.name}, row ${this.#first + row}: ${detail}${detail === reason ? '' : ` (${reason})`}; on-bad skip leaves such rows out and counts them`,
+        `${file.name}, row ${this.#first + row}: ${detail}; on-bad skip leaves such rows out and counts them`,
       )
     }
     if (!this.#bad.has(row)) this.#bad.set(row, reason)

@@ -14,7 +14,7 @@ import { definitionOfFormula } from '../schemas/formula-source.ts'
 import { createRequestPlanSource, type RequestPlan } from '../schemas/request-plan.ts'
 import { checkParams } from '../schemas/unknown-names.ts'
 import type { Decoded, DecodedTensor } from '../wire/define.ts'
-import { type Column, type DataFile, placeOfColumn } from './database.ts'
+import { type Column, type DataFile, namesIn, placeOfColumn } from './database.ts'
 import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk } from './request.ts'
 
 /** An input of a loss, and where its numbers come from. */
@@ -65,10 +65,15 @@ export interface Layout {
   readonly rows?: number | undefined
   /** The length of the lists in a column. */
   widthOf(name: string): Promise<number>
+  /** A value of a column of texts that is no number, if there is one. */
+  textIn?(name: string): Promise<string | undefined>
 }
 
 /** With more rows, there are quantiles if somebody asks for them. */
-const SKETCHED_ROWS = 10_000_000
+export const SKETCHED_ROWS = 10_000_000
+
+/** Characters of a text that is an example. */
+const MOST_TEXT = 40
 
 const LIMITS = { maxIntermediate: 2 ** 26, maxCost: 2 ** 36 }
 
@@ -194,9 +199,11 @@ async function widthOf(layout: Layout, name: string): Promise<number | undefined
   const { kind, type } = columnOf(layout, name)
   if (kind === 'number' || kind === 'boolean') return undefined
   if (kind === 'list') return layout.widthOf(name)
+  const text = type === 'VARCHAR' ? await layout.textIn?.(name) : undefined
+  const example = text === undefined ? '' : `, with texts such as "${text.slice(0, MOST_TEXT)}"`
   throw new Problem(
     'invalid-value',
-    `the column "${cut(name)}" of ${layout.file.name} has the type ${type}; losses need numbers or lists of numbers`,
+    `the column "${cut(name)}" of ${layout.file.name} has the type ${type}${example}; losses need numbers or lists of numbers`,
   )
 }
 
@@ -265,11 +272,10 @@ function columnsByInput(
 }
 
 function missing(loss: Loss, name: string, { file, columns }: Layout, isCompared: boolean): Problem {
-  const names = columns.map((column) => column.name)
   const how = isCompared && name === 'predictions' ? 'compare' : name
   return new Problem(
     'missing-input',
-    `${loss.name} needs ${name}: say which column that is (${how}), since ${file.name} has no column of that name; it has ${names.slice(0, 20).map(cut).join(', ')}`,
+    `${loss.name} needs ${name}: say which column that is (${how}), since ${file.name} has no column of that name; it has ${namesIn(columns)}`,
   )
 }
 

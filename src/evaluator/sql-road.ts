@@ -5,10 +5,8 @@
  */
 import { TOO_LARGE } from '../evaluation/binned-sums.ts'
 import { type SliceKey, State } from '../evaluation/state.ts'
-import type { Op } from '../language/ir.ts'
 import type { Kind } from '../losses/define.ts'
 import { CannotWrite, type SourceRequest } from '../sources/contract.ts'
-import { sourceProgram } from '../sources/program.ts'
 import sql from '../sources/targets/sql.ts'
 import { writeSource } from '../sources/write.ts'
 import { type Column, type Database, placeOfColumn, unreadable } from './database.ts'
@@ -19,28 +17,7 @@ import type { LossPlan, Plan } from './plan.ts'
 export interface SqlRoad {
   /** Common table expressions, one for each loss: each adds a column to those before. */
   readonly steps: readonly string[]
-  /** Whether kernels are slower. */
-  readonly isFaster: boolean
 }
-
-/** Functions that DuckDB computes one by one. Kernels compute several at once. */
-const SLOW: ReadonlySet<Op> = new Set([
-  'exp',
-  'log',
-  'log1p',
-  'expm1',
-  'log2',
-  'log10',
-  'pow',
-  'tanh',
-  'sin',
-  'cos',
-  'asin',
-  'acos',
-  'atan',
-  'sigmoid',
-  'softplus',
-])
 
 /** Input kind -> a condition on numbers that are not of that kind. */
 const STRANGE: Readonly<Partial<Record<Kind, (column: string) => string>>> = {
@@ -59,9 +36,7 @@ export function sqlRoadOf(plan: Plan): SqlRoad | undefined {
   const needsRows = plan.state.hasBuckets || (request.worst ?? 0) > 0 || request.quantiles !== undefined
   if (needsRows || weight !== undefined || !losses.every(isOfNumbers)) return undefined
   try {
-    const steps = losses.map((loss, place) => stepOf(loss, place))
-    const isFaster = losses.every((loss) => !isSlow(loss))
-    return { steps, isFaster }
+    return { steps: losses.map((loss, place) => stepOf(loss, place)) }
   } catch (error) {
     if (error instanceof CannotWrite) return undefined
     throw error
@@ -73,10 +48,6 @@ function isOfNumbers({ loss, params, inputs, hasDenominator }: LossPlan): boolea
   return inputs.every(({ name, width, isIndex }) => {
     return width === undefined && !isIndex && Object.hasOwn(STRANGE, loss.inputs[name].kindFor(params))
   })
-}
-
-function isSlow(loss: LossPlan): boolean {
-  return sourceProgram(sourceOf(loss, 'rows')).program.nodes.some(({ op }) => SLOW.has(op))
 }
 
 function sourceOf({ loss, params, inputs }: LossPlan, table: string): SourceRequest {
@@ -108,9 +79,10 @@ function stepOf(loss: LossPlan, place: number): string {
 export async function evaluateInSql(
   plan: Plan,
   { steps }: SqlRoad,
-  { file, range }: Part,
+  part: Part,
   database: Database,
 ): Promise<State | undefined> {
+  const { file } = part
   const columns = await database.columns(file)
   const places = plan.by.map((name) => placeOfColumn(file, columns, name))
   const named = places.map((place, i) => `c${place} AS k${i}`)
@@ -124,7 +96,7 @@ export async function evaluateInSql(
     `FROM l${steps.length - 1}${groups.length === 0 ? '' : ` GROUP BY ${groups.join(', ')}`}`,
   ].join('\n')
   try {
-    const result = await database.stream(file, columns, query, range)
+    const result = await database.stream(file, columns, query, part)
     return stateOf(plan, (await result.getRows()) as Row[])
   } catch (error) {
     throw unreadable(file, error)

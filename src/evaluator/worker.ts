@@ -35,7 +35,8 @@ function doAsTold(message: Exclude<ToThread, 'end'>): Promise<void> {
 
 async function begin({ request, losses, file, road, parts: all, rows }: Work) {
   parts = all
-  evaluator = PartEvaluator.open(request, file, await loadLosses(losses), new Database(), road, rows)
+  const catalog = await loadLosses(losses)
+  evaluator = PartEvaluator.open({ request, file, catalog, database: new Database(), road, rows })
   await evaluator
 }
 

@@ -162,3 +162,19 @@ it.each(['result.xlsx', 'result'])(
     )
   },
 )
+
+it.each([
+  [['--wieght', 'w'], /^there is no option --wieght\. Did you mean "--weight"\? lossd evaluate --help/],
+  [['--nothing'], /^there is no option --nothing\. lossd evaluate --help explains all options$/],
+  [['--seed', '-1'], /^Option '--seed' argument is ambiguous\..*--seed=/],
+  [['--weight'], /^Option '--weight <value>' argument missing$/],
+  [['--threads', '0'], /^--threads takes an integer >= 1, got "0"$/],
+  [
+    ['b.parquet', 'c.parquet'],
+    /^evaluate takes one file, one folder, or a pattern in quotes, got .* c.parquet$/,
+  ],
+])('options that are not understood are told in one line: %j', async (args, message) => {
+  const error = await run([EXAMPLE, ...args]).catch((thrown: unknown) => thrown as Error)
+  expect((error as Error).message).toMatch(message)
+  expect((error as Error).message).not.toContain('\n')
+})

@@ -4,7 +4,8 @@ import { gzipSync } from 'node:zlib'
 type Field = readonly [id: number, type: number, value: number | string | readonly unknown[]]
 
 const [I32, I64, BINARY, LIST, STRUCT] = [5, 6, 8, 9, 12] as const
-const [DOUBLE, GZIP, RLE] = [5, 2, 3] as const
+const [DOUBLE, GZIP, PLAIN, RLE] = [5, 2, 0, 3] as const
+const [DATA, DATA_2] = [0, 3] as const
 
 function varint(value: number): number[] {
   const bytes: number[] = []
@@ -48,12 +49,46 @@ export interface Claims {
   readonly rows?: number
   /** What is in the page, if not the numbers. */
   readonly content?: Buffer
+  /** Of the data pages. */
+  readonly version?: 1 | 2
+  /** Bytes of the levels at the beginning of a page of version 2. */
+  readonly levels?: number
+  /** Bytes that are missing at the end of each page. */
+  readonly cutOff?: number
+}
+
+/** The header of a data page, after its sizes. */
+function dataHeader({ version, levels = 0 }: Claims, values: number, rows: number): Field {
+  if (version === 2)
+    return [
+      8,
+      STRUCT,
+      [
+        [1, I32, values],
+        [2, I32, 0],
+        [3, I32, rows],
+        [4, I32, PLAIN],
+        [5, I32, levels],
+        [6, I32, 0],
+      ],
+    ]
+  return [
+    5,
+    STRUCT,
+    [
+      [1, I32, values],
+      [2, I32, PLAIN],
+      [3, I32, RLE],
+      [4, I32, RLE],
+    ],
+  ]
 }
 
 /** Two columns of the same doubles, in one page each, compressed with gzip. */
 export function parquetWith(numbers: readonly number[], claims: Claims = {}): Buffer {
   const plain = Buffer.from(Float64Array.from(numbers).buffer)
-  const content = gzipSync(claims.content ?? plain)
+  const whole = gzipSync(claims.content ?? plain)
+  const content = whole.subarray(0, whole.length - (claims.cutOff ?? 0))
   const {
     unpacked = plain.length,
     packed = content.length,
@@ -64,19 +99,10 @@ export function parquetWith(numbers: readonly number[], claims: Claims = {}): Bu
   const columns = ['y', 'y_hat'].map((name) => {
     const offset = parts.reduce((sum, part) => sum + part.length, 0)
     const page = struct([
-      [1, I32, 0],
+      [1, I32, claims.version === 2 ? DATA_2 : DATA],
       [2, I32, unpacked],
       [3, I32, packed],
-      [
-        5,
-        STRUCT,
-        [
-          [1, I32, values],
-          [2, I32, 0],
-          [3, I32, RLE],
-          [4, I32, RLE],
-        ],
-      ],
+      dataHeader(claims, values, rows),
     ])
     parts.push(Buffer.from(page), content)
     const size = page.length + content.length

@@ -2,6 +2,7 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -9,8 +10,14 @@ import { PlaceTable } from '../../src/evaluation/place-table.ts'
 import { evaluate } from '../../src/evaluator/evaluate.ts'
 import { findFiles } from '../../src/evaluator/files.ts'
 import { ColumnReader } from '../../src/evaluator/parquet/column-reader.ts'
-import { NotReadHere, type ParquetColumn, readFooter } from '../../src/evaluator/parquet/footer.ts'
+import {
+  type ColumnChunk,
+  NotReadHere,
+  type ParquetColumn,
+  readFooter,
+} from '../../src/evaluator/parquet/footer.ts'
 import { HybridReader } from '../../src/evaluator/parquet/hybrid.ts'
+import { type Page, PageReader } from '../../src/evaluator/parquet/pages.ts'
 import { decompressSnappy } from '../../src/evaluator/parquet/snappy.ts'
 import { loadLosses } from '../../src/losses/load-catalog.ts'
 
@@ -47,6 +54,18 @@ async function written(options: string): Promise<string> {
   const path = join(folder, `data${options.replaceAll(/\W+/g, '-')}.parquet`)
   await connection.run(`COPY t TO '${path}' (FORMAT parquet, ROW_GROUP_SIZE 4096${options})`)
   return path
+}
+
+function pagesOf(path: string, chunk: ColumnChunk): Page[] {
+  const file = openSync(path, 'r')
+  try {
+    const reader = new PageReader(file, chunk)
+    const pages: Page[] = []
+    for (let page = reader.next(); page !== undefined; page = reader.next()) pages.push(page)
+    return pages
+  } finally {
+    closeSync(file)
+  }
 }
 
 type Cell = number | string | null | string[]
@@ -109,14 +128,14 @@ function someLists(reader: ColumnReader, count: number): Cell[] {
   )
 }
 
-async function expected(name: string, type: string): Promise<Cell[]> {
+async function expected(name: string, type: string, table = 't'): Promise<Cell[]> {
   const value =
     type.endsWith('[]') || type === 'VARCHAR'
       ? name
       : type === 'DATE'
         ? `${name} - DATE '1970-01-01'`
         : `${name}::DOUBLE`
-  const rows = (await connection.runAndReadAll(`SELECT ${value} FROM t`)).getRows()
+  const rows = (await connection.runAndReadAll(`SELECT ${value} FROM ${table}`)).getRows()
   return rows.map(([cell]) => {
     if (!type.endsWith('[]')) return typeof cell === 'bigint' ? Number(cell) : (cell as Cell)
     const list = (cell as { items: (number | null)[] } | null)?.items
@@ -133,6 +152,21 @@ describe('a column of Parquet', () => {
     for (const { name, type } of readFooter(path)!.columns)
       expect([name, read(path, name)]).toEqual([name, await expected(name, type!)])
   })
+
+  it.each(['none', 'snappy', 'gzip', 'zstd'])(
+    'has the values that DuckDB reads from pages of version 2: %s',
+    async (codec) => {
+      const path = fileURLToPath(new URL(`data/pages-2-${codec}.parquet`, import.meta.url))
+      const { columns, groups } = readFooter(path)!
+      for (const { name, type, leaf } of columns) {
+        expect([
+          name,
+          pagesOf(path, groups[0]!.chunks[leaf]!).some(({ levels }) => levels !== undefined),
+        ]).toEqual([name, true])
+        expect([name, read(path, name)]).toEqual([name, await expected(name, type!, `'${path}'`)])
+      }
+    },
+  )
 
   it('has the type that DuckDB says', async () => {
     const path = await written('')

@@ -11,6 +11,7 @@ import { type Checkpoint, evaluate } from '../../src/evaluator/evaluate.ts'
 import { findFiles } from '../../src/evaluator/files.ts'
 import { planOf } from '../../src/evaluator/plan.ts'
 import type { EvaluationRequest } from '../../src/evaluator/request.ts'
+import type { Costs } from '../../src/evaluator/road.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 
 const ROWS = 30_000
@@ -135,6 +136,88 @@ describe('both roads', () => {
   })
 })
 
+describe('the road', () => {
+  const byTime: EvaluationRequest = { losses: [{ loss: 'huber' }], columns: regression, by: ['hour'] }
+  /** DuckDB must read it: a timestamp is no key that we read. */
+  let hourly: string
+  beforeAll(async () => {
+    hourly = join(folder, 'hourly.parquet')
+    const database = await DuckDBInstance.create(':memory:', { threads: '1' })
+    const connection = await database.connect()
+    await connection.run(`COPY (SELECT *, TIMESTAMP '2026-01-01' + key * INTERVAL 1 HOUR AS hour FROM '${parquet}')
+      TO '${hourly}' (FORMAT parquet, ROW_GROUP_SIZE 4096)`)
+    connection.closeSync()
+    database.closeSync()
+  })
+
+  async function measured(request: EvaluationRequest, path: string, more = {}) {
+    const told: { costs: Costs; checkpoint: Checkpoint }[] = []
+    const onMeasured = (costs: Costs, checkpoint: Checkpoint) => told.push({ costs, checkpoint })
+    const answer = await run(request, path, 1, { fewRows: 0, onMeasured, ...more })
+    return { answer, told }
+  }
+
+  it.each(['hourly.parquet', 'data.csv'])(
+    'is the cheaper one for the first rows of %s, and the answer says so',
+    async (file) => {
+      const path = join(folder, file)
+      const request = file === 'data.csv' ? { ...byTime, by: ['key'] } : byTime
+      const { answer, told } = await measured(request, path)
+      expect(told).toHaveLength(1)
+      const [{ costs, checkpoint }] = told as [(typeof told)[number]]
+      expect(Math.min(costs.sql, costs.kernels, costs.rows)).toBeGreaterThan(0)
+      const road = costs.sql < 0.8 * costs.kernels ? 'sql' : 'kernels'
+      expect(checkpoint).toMatchObject({ road, costs, done: [] })
+      expect(answer.computed_by).toMatch(
+        road === 'sql'
+          ? /^DuckDB v.*, in SQL \(cheaper than compiled kernels for the first rows\)$/
+          : /^compiled kernels, float64 \(cheaper than SQL for the first rows\)$/,
+      )
+      expect(answer.losses).toEqual((await run({ ...request, road }, path)).losses)
+    },
+  )
+
+  it.each(['sql', 'kernels'] as const)('is kept by whoever goes on with a job: %s', async (road) => {
+    const files = join(folder, 'part-*.parquet')
+    const request: EvaluationRequest = { ...byTime, by: ['key'] }
+    const whole = await run({ ...request, road }, files)
+    let kept: Checkpoint | undefined
+    await run({ ...request, road }, files, 1, {
+      onCheckpoint: (checkpoint: () => Checkpoint) => {
+        kept ??= structuredClone(checkpoint())
+      },
+    })
+    expect(kept!.done).toEqual([0])
+    const costs = { rows: 65_536, sql: 1, kernels: 2 }
+    const again = await measured(request, files, { resume: { ...kept!, costs } })
+    expect(again.told).toEqual([])
+    expect(again.answer.computed_by).toMatch(/^(DuckDB|compiled).* \(cheaper than .* for the first rows\)$/)
+    expect({ ...again.answer, computed_by: '' }).toEqual({ ...whole, computed_by: '' })
+  })
+
+  it('is not measured where it is asked for, with few rows, in Parquet that we read, and for what SQL cannot compute', async () => {
+    for (const [request, path, more] of [
+      [{ ...byTime, road: 'sql' }, hourly, {}],
+      [byTime, hourly, { fewRows: undefined }],
+      [{ ...byTime, by: ['key'] }, hourly, {}],
+      [{ ...byTime, worst: 3 }, hourly, {}],
+    ] as const) {
+      const { answer, told } = await measured(request, path, more)
+      expect(told).toEqual([])
+      expect(answer.computed_by).not.toMatch(/cheaper/)
+    }
+  })
+
+  it('is that of kernels, which say what is wrong, if one of the first rows is bad', async () => {
+    const path = join(folder, 'gaps.csv')
+    writeFileSync(path, `y_hat,y\n${'1,2\n'.repeat(5000)},3\n`)
+    const request = { losses: [{ loss: 'huber' }], columns: regression }
+    await expect(measured(request, path)).rejects.toThrow(/gaps.csv, row 5000: null in y_hat/)
+    const { answer, told } = await measured({ ...request, onBad: 'skip' }, path)
+    expect([told, answer.used]).toEqual([[], 5000])
+  })
+})
+
 const everything: EvaluationRequest = {
   losses: [{ loss: 'huber' }, { loss: 'HuberLoss', params: { delta: 2 } }, { loss: 'l1' }],
   columns: regression,
@@ -182,6 +265,13 @@ describe('an evaluation', () => {
     expect(await quantilesOf(10_000_000)).toEqual([0.5, 0.9, 0.99])
     expect(await quantilesOf(10_000_001)).toEqual([])
     expect(await quantilesOf(10_000_001, [0.25])).toEqual([0.25])
+  })
+
+  it('has no quantile below the smallest loss, and none above the largest', async () => {
+    const path = join(folder, 'alike.csv')
+    writeFileSync(path, `y_hat,y\n${'1,2\n'.repeat(100)}`)
+    const { losses } = await run({ losses: [{ loss: 'l1' }], columns: regression }, path)
+    expect(losses[0]!.overall).toMatchObject({ min: 1, max: 1, quantiles: { 0.5: 1, 0.9: 1, 0.99: 1 } })
   })
 
   it('reads CSV and JSON lines to the same numbers', async () => {
@@ -315,7 +405,7 @@ describe('an input that cannot be evaluated', () => {
       'a wrong type',
       { ...request, columns: { ...regression, targets: ['region'] } },
       () => parquet,
-      /column "region" .* has the type VARCHAR/,
+      /column "region" .* has the type VARCHAR, with texts such as "(north|east|south)"; losses need numbers/,
     ],
     ['an unknown loss', { ...request, losses: [{ loss: 'hubber' }] }, () => parquet, /Did you mean "huber"/],
     [

@@ -3,7 +3,7 @@
 import { PlaceTable } from '../../evaluation/place-table.ts'
 import { type ColumnChunk, NotReadHere, type ParquetColumn } from './footer.ts'
 import { HybridReader } from './hybrid.ts'
-import { PageReader } from './pages.ts'
+import { type Page, PageReader } from './pages.ts'
 
 /** What the values of a dictionary are: numbers as float64, texts as texts. */
 export type Dictionary = Float64Array | readonly string[]
@@ -28,6 +28,8 @@ interface Open {
   readonly bytes: Uint8Array
   /** Where the next plain value is. */
   at: number
+  /** Where the values end. */
+  readonly end: number
   /** Places in a dictionary, if the page has those. */
   readonly places: Places | undefined
   readonly dictionary: Dictionary | undefined
@@ -199,13 +201,13 @@ export class ColumnReader {
     while (this.#open === undefined || this.#open.left === 0) {
       const page = this.#pages.next()
       if (page === undefined) throw new Error('a column ends early')
-      if (page.isDictionary) this.#dictionary = this.#dictionaryOf(page.bytes, page.values)
+      if (page.isDictionary) this.#dictionary = this.#dictionaryOf(page)
       else this.#open = this.#opened(page)
     }
     return this.#open
   }
 
-  #opened({ values, encoding, bytes, levels }: NonNullable<ReturnType<PageReader['next']>>): Open {
+  #opened({ values, encoding, bytes, end, levels }: Page): Open {
     const { isList, mostDefined } = this.#column
     let at = 0
     const levelsOf = (most: number, length: number | undefined): Uint8Array | undefined => {
@@ -213,6 +215,7 @@ export class ColumnReader {
       const view = new DataView(bytes.buffer, bytes.byteOffset)
       const [from, size] = length === undefined ? [at + 4, view.getUint32(at, true)] : [at, length]
       at = from + size
+      if (at > end) throw new Error('levels end early')
       const reader = new HybridReader(bytes, 32 - Math.clz32(most), from, at)
       if (reader.skipIfAll(most, values)) return undefined
       const found = new Uint8Array(values)
@@ -229,7 +232,8 @@ export class ColumnReader {
       level: 0,
       bytes,
       at,
-      ...this.#placesOf(bytes, at, encoding, there),
+      end,
+      ...this.#placesOf(bytes, [at, end], encoding, there),
       isSplit: encoding === STREAM_SPLIT,
       there,
     }
@@ -237,7 +241,7 @@ export class ColumnReader {
 
   #placesOf(
     bytes: Uint8Array,
-    at: number,
+    [at, end]: readonly [number, number],
     encoding: number,
     there: number,
   ): Pick<Open, 'places' | 'dictionary'> {
@@ -247,13 +251,14 @@ export class ColumnReader {
     if (there === 0) return NO_PLACES
     if (encoding === PLAIN_DICTIONARY || encoding === RLE_DICTIONARY) {
       if (dictionary === undefined) throw new Error('a dictionary is missing')
-      return { places: new HybridReader(bytes, bytes[at], at + 1, bytes.length), dictionary }
+      return { places: new HybridReader(bytes, bytes[at], at + 1, end), dictionary }
     }
     if (physical === 'BOOLEAN' && encoding === PLAIN)
-      return { places: HybridReader.packed(bytes, 1, at, there), dictionary: TRUTHS }
+      return { places: HybridReader.packed(bytes, 1, [at, end], there), dictionary: TRUTHS }
     if (physical === 'BOOLEAN' && encoding === RLE)
-      return { places: new HybridReader(bytes, 1, at + 4, bytes.length), dictionary: TRUTHS }
-    if (physical === 'BYTE_ARRAY' && encoding === PLAIN) return ownDictionaryOf(textsOf(bytes, at, there))
+      return { places: new HybridReader(bytes, 1, at + 4, end), dictionary: TRUTHS }
+    if (physical === 'BYTE_ARRAY' && encoding === PLAIN)
+      return ownDictionaryOf(textsOf(bytes.subarray(0, end), at, there))
     if (encoding === PLAIN || (encoding === STREAM_SPLIT && physical !== 'BYTE_ARRAY')) return NO_PLACES
     throw new NotReadHere()
   }
@@ -263,7 +268,7 @@ export class ColumnReader {
     if (count === 0) return
     if (page.places !== undefined) this.#lookUp(page, page.places, into, at, count)
     else if (page.isSplit) this.#join(page, into, at, count)
-    else page.at += this.#plain(page.bytes, page.at, into, at, count)
+    else page.at += this.#plain(page.bytes, [page.at, page.end], into, at, count)
   }
 
   #lookUp({ dictionary }: Open, places: Places, into: Float64Array, at: number, count: number) {
@@ -277,12 +282,18 @@ export class ColumnReader {
   }
 
   /** @returns how many bytes that were */
-  #plain(bytes: Uint8Array, from: number, into: Float64Array, at: number, count: number): number {
+  #plain(
+    bytes: Uint8Array,
+    [from, end]: readonly [number, number],
+    into: Float64Array,
+    at: number,
+    count: number,
+  ): number {
     const { physical } = this.#column
     const isUnsigned = this.#column.type!.startsWith('U')
     const size = physical === 'DOUBLE' || physical === 'INT64' ? 8 : 4
     if (physical === 'BOOLEAN' || physical === 'BYTE_ARRAY') throw new NotReadHere()
-    if (from + size * count > bytes.length) throw new Error('a page ends early')
+    if (from + size * count > end) throw new Error('a page ends early')
     if (physical === 'DOUBLE') {
       new Uint8Array(into.buffer, into.byteOffset + 8 * at, 8 * count).set(
         bytes.subarray(from, from + 8 * count),
@@ -311,6 +322,8 @@ export class ColumnReader {
     const { physical } = this.#column
     if (physical !== 'DOUBLE' && physical !== 'FLOAT') throw new NotReadHere()
     const size = physical === 'DOUBLE' ? 8 : 4
+    // The place of the next value is that of its first byte.
+    if (page.at + (size - 1) * page.there + count > page.end) throw new Error('a page ends early')
     const joined = new Uint8Array(size * count)
     for (let k = 0; k < size; k++)
       for (let i = 0; i < count; i++) joined[i * size + k] = page.bytes[page.at + k * page.there + i]
@@ -318,16 +331,16 @@ export class ColumnReader {
     into.set(size === 8 ? new Float64Array(joined.buffer) : new Float32Array(joined.buffer), at)
   }
 
-  #dictionaryOf(bytes: Uint8Array, count: number): Dictionary {
+  #dictionaryOf({ bytes, end, values: count }: Page): Dictionary {
     const { physical } = this.#column
     // Every value has four bytes or more.
-    if (4 * count > bytes.length) throw new Error('a dictionary is damaged')
+    if (4 * count > end) throw new Error('a dictionary is damaged')
     if (physical !== 'BYTE_ARRAY') {
       const values = new Float64Array(count)
-      this.#plain(bytes, 0, values, 0, count)
+      this.#plain(bytes, [0, end], values, 0, count)
       return values
     }
-    return textsOf(bytes, 0, count)
+    return textsOf(bytes.subarray(0, end), 0, count)
   }
 }
 

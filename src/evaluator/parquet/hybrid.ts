@@ -29,8 +29,13 @@ export class HybridReader {
   }
 
   /** One group without a head, as booleans are written. */
-  static packed(bytes: Uint8Array, width: number, at: number, count: number): HybridReader {
-    const made = new HybridReader(bytes, width, at, bytes.length)
+  static packed(
+    bytes: Uint8Array,
+    width: number,
+    [at, end]: readonly [number, number],
+    count: number,
+  ): HybridReader {
+    const made = new HybridReader(bytes, width, at, end)
     made.#isPacked = true
     made.#left = count
     made.#bit = at * 8

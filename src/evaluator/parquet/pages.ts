@@ -6,13 +6,20 @@ import { type ColumnChunk, NotReadHere } from './footer.ts'
 import { decompressSnappy } from './snappy.ts'
 import { type Struct, ThriftReader } from './thrift.ts'
 
+/** A page is not what it says. DuckDB would take whatever its memory holds for what is missing. */
+export class DamagedPage extends Error {
+  override readonly name = 'DamagedPage'
+}
+
 export interface Page {
   readonly isDictionary: boolean
   /** Values, with those that are missing. */
   readonly values: number
   readonly encoding: number
-  /** Levels and values. There are a few more bytes after them. */
+  /** Levels and values. There are a few more bytes after them, and what an earlier page had there. */
   readonly bytes: Uint8Array
+  /** Where they end. */
+  readonly end: number
   /** Bytes of the levels, where the page says so (version 2). */
   readonly levels: { readonly repeated: number; readonly defined: number } | undefined
 }
@@ -25,7 +32,8 @@ export const CODECS: readonly number[] = [UNCOMPRESSED, SNAPPY, GZIP, ZSTD]
 /** Readers of packed integers look a little ahead. */
 const SLACK = 8
 const FIRST_READ = 64 * 1024
-const MOST_PAGE = 2 ** 28
+/** DuckDB writes pages of up to 100 MB. */
+const MOST_PAGE = 2 ** 27
 
 export class PageReader {
   readonly #file: number
@@ -74,7 +82,8 @@ export class PageReader {
   #first(head: Struct, isDictionary: boolean, bytes: Uint8Array, size: number): Page {
     const own = head.get(isDictionary ? 7 : 5) as Struct
     const [values, encoding] = [countIn(own), Number(own.get(2))]
-    return { isDictionary, values, encoding, bytes: this.#unpacked(bytes, size, 0), levels: undefined }
+    const page = this.#unpacked(bytes, size, 0)
+    return { isDictionary, values, encoding, bytes: page, end: size, levels: undefined }
   }
 
   /** Levels are not compressed there. */
@@ -83,19 +92,16 @@ export class PageReader {
     const [values, encoding] = [countIn(own), Number(own.get(4))]
     const levels = { defined: Number(own.get(5)), repeated: Number(own.get(6)) }
     const kept = levels.defined + levels.repeated
+    const isLong = kept > Math.min(size, bytes.length)
+    if (!(levels.defined >= 0 && levels.repeated >= 0) || isLong) throw damaged()
     const isPacked = own.get(7) !== false
-    return {
-      isDictionary: false,
-      values,
-      encoding,
-      bytes: isPacked ? this.#unpacked(bytes, size, kept) : this.#copied(bytes),
-      levels,
-    }
+    const page = isPacked ? this.#unpacked(bytes, size, kept) : this.#copied(bytes, size)
+    return { isDictionary: false, values, encoding, bytes: page, end: size, levels }
   }
 
   /** @param kept bytes at the beginning that are not compressed */
   #unpacked(bytes: Uint8Array, size: number, kept: number): Uint8Array {
-    if (this.#codec === UNCOMPRESSED) return this.#copied(bytes)
+    if (this.#codec === UNCOMPRESSED) return this.#copied(bytes, size)
     const page = this.#memory(size)
     page.set(bytes.subarray(0, kept))
     const [from, into] = [bytes.subarray(kept), page.subarray(kept, size)]
@@ -103,7 +109,8 @@ export class PageReader {
     return page
   }
 
-  #copied(bytes: Uint8Array): Uint8Array {
+  #copied(bytes: Uint8Array, size: number): Uint8Array {
+    if (bytes.length !== size) throw damaged()
     const page = this.#memory(bytes.length)
     page.set(bytes)
     return page
@@ -162,8 +169,11 @@ function countIn(head: Struct): number {
 function unpack(codec: number, from: Uint8Array, into: Uint8Array) {
   if (into.length === 0) return
   if (codec === SNAPPY) return decompressSnappy(from, into)
-  if (codec === GZIP) return into.set(gunzipSync(from, { maxOutputLength: into.length }))
-  fromZstd(from, into)
+  if (codec === ZSTD) return fromZstd(from, into)
+  const unpacked = gunzipSync(from, { maxOutputLength: into.length })
+  if (unpacked.length < into.length)
+    throw new DamagedPage(`a page unpacks to ${unpacked.length} bytes, and not to ${into.length}, as it says`)
+  into.set(unpacked)
 }
 
 /** With room for a page that is a little longer. */

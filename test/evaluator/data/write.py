@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
 
 here = Path(__file__).parent
 days = [datetime.date(2026, 1, 1 + i) for i in range(5)]
@@ -69,3 +70,37 @@ def shown(name, value):
 
 rows = [{name: shown(name, value) for name, value in row.items()} for row in table.to_pylist()]
 (here / "rows.json").write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+
+# Parquet with data pages of version 2, which DuckDB reads but does not write: several small pages for each column.
+count = 500
+few = pa.array([i % 7 - 3 for i in range(count)], pa.int32())
+pages = pa.table(
+    {
+        "y": pa.array([i / 7 for i in range(count)], pa.float64()),
+        "y_hat": pa.array([None if i % 9 == 4 else i / 8 for i in range(count)], pa.float64()),
+        "only_nulls": pa.nulls(count, pa.float32()),
+        "float": pa.array([i * i / 3 for i in range(count)], pa.float32()),
+        "few": few,
+        "big": pa.array([i * 90071992547 - 5 for i in range(count)], pa.int64()),
+        "flag": pa.array([None if i % 5 == 0 else i % 3 == 0 for i in range(count)]),
+        "text": pa.array([["north", "süd", "", None][i % 4] for i in range(count)]),
+        "texts": pa.array([f"x{i}" for i in range(count)]),
+        "list": pa.array([[i, i / 2, 1.5] for i in range(count)], pa.list_(pa.float64())),
+        "odd_list": pa.array(
+            [[None, [], [1.0], [1.0, None, 3.0], [i, 2.0, 3.0]][i % 5] for i in range(count)],
+            pa.list_(pa.float32()),
+        ),
+    },
+)
+for codec in ["none", "snappy", "gzip", "zstd"]:
+    pq.write_table(
+        pages,
+        here / f"pages-2-{codec}.parquet",
+        data_page_version="2.0",
+        compression=codec,
+        data_page_size=1024,
+        write_batch_size=64,
+        row_group_size=300,
+        use_dictionary=["few", "text"],
+        write_statistics=False,
+    )

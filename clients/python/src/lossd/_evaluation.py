@@ -905,9 +905,14 @@ def _estimate(plan: Plan, own: _Slice, place: int, m: np.ndarray, spread: Spread
         "interval": None if known is None else list(known[1]),
         "min": _number(own.low[place]),
         "max": _number(own.high[place]),
-        **({} if sketch is None else {"quantiles": {_text_of(share): sketch.quantile(share) for share in plan.quantiles}}),
+        **({} if sketch is None else {"quantiles": _quantiles(plan, sketch, own.low[place], own.high[place])}),
         **({"infinite": int(above + below)} if above + below > 0 else {}),
     }
+
+
+def _quantiles(plan: Plan, sketch: _Sketch, low: float, high: float) -> Dict[str, float]:
+    # Bins reach further than the numbers in them.
+    return {_text_of(share): float(min(high, max(low, sketch.quantile(share)))) for share in plan.quantiles}
 
 
 def _number(x: float) -> Optional[float]:
