@@ -36,6 +36,10 @@ class Process implements Writer {
     })
   }
 
+  get fault(): string | undefined {
+    return this.#process.exitCode === null ? undefined : this.#faults
+  }
+
   async kill(): Promise<void> {
     if (this.#process.exitCode !== null) throw new Error(`a writer has failed: ${this.#faults}`)
     const closed = once(this.#process, 'close')

@@ -31,15 +31,19 @@ interface Content {
 export interface Writer {
   /** The registrations that were acknowledged so far. */
   readonly told: readonly Acknowledged[]
+  /** Why it has ended by itself, if it has. */
+  readonly fault?: string | undefined
   /** @throws Error when it has ended by itself */
   kill(): Promise<void>
 }
 
 /** Resolves when another registration is acknowledged to the writer. */
-export async function goesOn({ told }: Writer): Promise<void> {
+export async function goesOn(writer: Writer): Promise<void> {
+  const { told } = writer
   const before = told.length
   const end = performance.now() + 20_000
   while (told.length === before) {
+    if (writer.fault !== undefined) throw new Error(`a writer has failed: ${writer.fault}`)
     if (performance.now() > end) throw new Error('a writer makes no progress')
     await sleep(2)
   }

@@ -17,6 +17,17 @@ for (let i = 0; ; i++) {
   const document = JSON.stringify({ writer, i, formula: 'x'.repeat((i * 977) % 9000) })
   const digest = sha256(document)
   const draft = { namespace: 'acme', name, id: sha256(name), digest, document, createdBy: writer }
-  const { stored } = await store.register(draft)
+  const { stored } = await register(draft)
   console.log(JSON.stringify({ writer, i, name, version: stored.version, digest }))
+}
+
+/** SQLite gives the file to nobody in particular: the other writer may have it for longer than a transaction waits. */
+async function register(draft) {
+  for (;;) {
+    try {
+      return await store.register(draft)
+    } catch (error) {
+      if (error.name !== 'StoreDown' || !error.message.includes('another process has locked the file')) throw error
+    }
+  }
 }
