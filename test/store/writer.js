@@ -27,7 +27,8 @@ async function register(draft) {
     try {
       return await store.register(draft)
     } catch (error) {
-      if (error.name !== 'StoreDown' || !error.message.includes('another process has locked the file')) throw error
+      if (error.name !== 'StoreDown' || !error.message.includes('another process has locked the file'))
+        throw error
     }
   }
 }
