@@ -678,7 +678,7 @@ it('the metadata of safetensors may contain any text', async () => {
         await expectRefused('/v1/losses:evaluate', body, HEADERS.tensors)
       },
     ),
-    { numRuns: depth(60, 150) },
+    { numRuns: depth(40, 150) },
   )
 })
 

@@ -40,7 +40,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))(
       expect((await engine.stats()).tensors, 'tensors after = tensors before').toBe(tensorsBefore)
     })
 
-    const part = sampled(losses, isEmulated ? 4 : 1)
+    const part = sampled(losses, isEmulated ? 8 : 1)
     it.each(part.map((loss) => [loss.name, loss] as const))(
       '%s equals its definition',
       async (_name, loss) => {
@@ -72,7 +72,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))(
     const merged = mergeable.flatMap(([name, reading, loss]) =>
       precisions.map((precision) => [name, { ...reading, precision }, loss] as const),
     )
-    it.each(sampled(merged, isEmulated ? 5 : 3))(
+    it.each(sampled(merged, isEmulated ? 9 : 3))(
       '%s with %j gives the same result in a batch as alone, even next to NaN (bit for bit if the engine promises that)',
       async (_name, reading, loss) => {
         const poison = () => Number.NaN

@@ -275,10 +275,10 @@ describe.each([
     const { runner, bounds } = RUNNERS[dialect === undefined ? name : `${name} ${dialect}`]!
     const [precision] = target.precisions
     const scope = depth('defaults', 'all')
-    const report = await checkTarget(target, sampled(losses, 2), runner, precision!, bounds, dialect, scope)
+    const report = await checkTarget(target, sampled(losses, 3), runner, precision!, bounds, dialect, scope)
     const { failures, sources, cases } = report
     expect(failures).toEqual([])
-    expect(sources).toBeGreaterThan(depth(30, 150))
+    expect(sources).toBeGreaterThan(depth(20, 150))
     expect(cases).toBe(4 * sources)
   }, 600_000)
 })
