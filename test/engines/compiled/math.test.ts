@@ -11,7 +11,7 @@ const scope: Scope = { inputs: { x: real, y: real }, absent: [], params: {}, axe
 const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })
 
 /** Step through the bit patterns of float32 (both signs, denormals, infinities, NaN). Odd, so that exponents and low bits vary independently. */
-const STEP = depth(10_007, 2503)
+const STEP = depth(20_011, 2503)
 const WORST = 4
 
 /** Bit patterns of the whole range, and all of them near the points where functions change their algorithm. */
