@@ -34,6 +34,14 @@ export interface Buckets {
   readonly shares: Float64Array
 }
 
+/** How rows or buckets are drawn again. */
+export interface Resampling {
+  readonly replicates: number
+  readonly seed: number
+  /** Called before each replicate. What it throws ends the bootstrap. */
+  readonly goOn?: (() => void) | undefined
+}
+
 /**
  * Bootstrap intervals. Buckets with rows are drawn with replacement, and the same draws serve all slices, so that one
  * pass over the data is enough for any number of replicates. The percentiles are widened for few rows (Hesterberg 2015,
@@ -43,7 +51,7 @@ export interface Buckets {
  */
 export function bootstrap(
   slices: readonly Buckets[],
-  { replicates, seed }: { readonly replicates: number; readonly seed: number },
+  { replicates, seed, goOn }: Resampling,
 ): (Uncertain | undefined)[] {
   const filled = withoutEmpty(slices)
   const count = filled[0]?.shares.length ?? 0
@@ -51,6 +59,7 @@ export function bootstrap(
   const next = randomWords(seed)
   const times = new Float64Array(count)
   for (let replicate = 0; replicate < replicates; replicate++) {
+    goOn?.()
     draw(times, next)
     for (let slice = 0; slice < filled.length; slice += ABREAST)
       putRatios(filled, times, means, slice, replicate)
@@ -73,13 +82,14 @@ export interface SlicedRows {
  */
 export function bootstrapRows(
   { ends, series }: SlicedRows,
-  { replicates, seed }: { readonly replicates: number; readonly seed: number },
+  { replicates, seed, goOn }: Resampling,
 ): (Uncertain | undefined)[][] {
   const rows = ends.at(-1) ?? 0
   const means = series.map(() => Array.from({ length: ends.length + 1 }, () => new Float64Array(replicates)))
   const next = randomWords(seed)
   const times = new Float64Array(rows)
   for (let replicate = 0; replicate < replicates; replicate++) {
+    goOn?.()
     draw(times, next)
     for (const [place, own] of series.entries()) putMeans(own, times, ends, means[place], replicate)
   }

@@ -41,6 +41,8 @@ export interface Question {
   readonly seed: number
   readonly quantiles: readonly number[]
   readonly computedBy: string
+  /** As in `Resampling`. */
+  readonly goOn?: (() => void) | undefined
 }
 
 /** Bins of the distribution that is reported. */
@@ -185,7 +187,7 @@ function estimatesOf(
 function rowSpreads(
   { kept, keys }: State,
   order: readonly number[],
-  { replicates, seed }: Question,
+  { replicates, seed, goOn }: Question,
 ): (Uncertain | undefined)[][] | undefined {
   if (kept === undefined || replicates === 0) return undefined
   const { places, slices, values, shares } = kept.record()
@@ -202,7 +204,7 @@ function rowSpreads(
     const ofRows = shares[place]
     return { values: inOrder(own), shares: ofRows && inOrder(ofRows) }
   })
-  const spreads = bootstrapRows({ ends, series }, { replicates, seed })
+  const spreads = bootstrapRows({ ends, series }, { replicates, seed, goOn })
   return order.length === 0 ? spreads.map(([all]) => [all]) : spreads
 }
 
@@ -215,11 +217,11 @@ function spreadsOf(
   parts: readonly Part[],
   moments: readonly Moments[],
   place: number,
-  { replicates, seed }: Question,
+  { replicates, seed, goOn }: Question,
 ): (Uncertain | undefined)[] {
   if (replicates === 0) return parts.map(({ of, slice }, i) => fromMoments(moments[i], of.rows[slice]))
   const buckets = parts.map((part) => bucketsOf(part, place))
-  return bootstrap(buckets, { replicates, seed })
+  return bootstrap(buckets, { replicates, seed, goOn })
 }
 
 function bucketsOf({ of, slice }: Part, place: number): Buckets {

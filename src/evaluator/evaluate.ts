@@ -62,6 +62,8 @@ export interface EvaluateOptions {
   /** Told what each road costs, if that has decided. The checkpoint has no rows yet, but the road. */
   readonly onMeasured?: (costs: Costs, checkpoint: Checkpoint) => void
   readonly signal?: AbortSignal
+  /** Called between pieces of work that do not let this thread hear of its signal. Throws to stop. */
+  readonly goOn?: () => void
 }
 
 export interface EvaluatorOptions {
@@ -217,7 +219,7 @@ async function evaluateWith(
     ])
   } else await evaluateHere(evaluator, parts, open, count, { onRows, finish, isDue })
   if (state.rows.every((rows) => rows === 0) && state.bad().length === 0) throw withoutRows(files)
-  return answerOf(evaluator, costs !== undefined, database, files, state)
+  return answerOf(evaluator, { isMeasured: costs !== undefined, goOn: options.goOn }, database, files, state)
 }
 
 function withoutRows(files: readonly DataFile[]): EvaluationFailed {
@@ -296,7 +298,7 @@ function namesOf({ request, losses }: Plan): string[] {
 
 async function answerOf(
   { plan, chosen }: PartEvaluator,
-  isMeasured: boolean,
+  { isMeasured, goOn }: { readonly isMeasured: boolean; readonly goOn: EvaluateOptions['goOn'] },
   database: Database,
   files: readonly DataFile[],
   state: State,
@@ -312,6 +314,7 @@ async function answerOf(
     seed: request.seed ?? 0,
     quantiles,
     computedBy: await computedBy(chosen, isMeasured, database),
+    goOn,
   })
   return readWorst(answer, files, database)
 }

@@ -22,6 +22,8 @@ export interface ThreadTask {
   readonly threads: number
   /** How often checkpoints are made at most, in ms. */
   readonly checkpointMs: number
+  /** Not 0 once it must stop: replicates are drawn without a look at messages. */
+  readonly stopped: Int32Array
 }
 
 export type ThreadMessage =
@@ -43,7 +45,7 @@ const REPORT_MS = 100
 const SHARE = 0.05
 
 const port = parentPort!
-const { request, files, identity, checkpoint, threads, checkpointMs } = workerData as ThreadTask
+const { request, files, identity, checkpoint, threads, checkpointMs, stopped } = workerData as ThreadTask
 const tell = (message: ThreadMessage) => port.postMessage(message)
 
 // Never terminated: DuckDB would take the whole process down if its call returned to a thread that is gone.
@@ -58,6 +60,10 @@ try {
     catalog,
     threads,
     signal: stopping.signal,
+    goOn: () => {
+      if (Atomics.load(stopped, 0) !== 0) stopping.abort()
+      stopping.signal.throwIfAborted()
+    },
     resume: known(checkpoint),
     // Whoever goes on with the job takes the same road.
     onMeasured: (measured, start) => tell({ measured, checkpoint: packed({ identity, checkpoint: start }) }),

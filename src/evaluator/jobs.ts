@@ -185,7 +185,8 @@ export class Jobs {
     const files = await this.filesOf(request.source, job.owner)
     const identity = identityOf(files)
     const { checkpoint } = job
-    const task: ThreadTask = { request, files, identity, checkpoint, threads, checkpointMs }
+    const stopped = new Int32Array(new SharedArrayBuffer(4))
+    const task: ThreadTask = { request, files, identity, checkpoint, threads, checkpointMs, stopped }
     const thread = spawn(new URL('./job-thread', import.meta.url), task)
     const exited = new Promise((resolve) => thread.once('exit', resolve))
     try {
@@ -193,6 +194,7 @@ export class Jobs {
         this.#options.log.info({ job: job.id, ns_per_row: costs }, 'the road of a job was measured')
       return await doneBy(thread, reporter, signal, onMeasured)
     } finally {
+      Atomics.store(stopped, 0, 1)
       thread.postMessage('stop')
       await exited
     }
