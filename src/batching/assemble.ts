@@ -3,7 +3,7 @@
  * each the inverse of the other; nothing here waits or decides. Nothing is copied: a batch refers to the jobs' own
  * arrays, and each job's result is a view of the batch's.
  */
-import type { Batch, BatchResult, ChunkedArray } from '../engines/contract.ts'
+import { type Batch, type BatchResult, type ChunkedArray, repeated } from '../engines/contract.ts'
 import { elementsOf, inputOfResultKey, layoutOf } from '../language/ir.ts'
 import type { Job, JobSlice } from './job.ts'
 
@@ -87,11 +87,6 @@ function mergedSizes(jobs: readonly [Job, ...Job[]]): Readonly<Record<string, nu
 function mergedCotangent(jobs: readonly [Job, ...Job[]]): Batch['cotangent'] {
   if (jobs.length === 1) return [jobs[0].cotangent]
   return jobs.map(({ cotangent, values }) =>
-    cotangent.length === values ? cotangent : filled(cotangent, values),
+    cotangent.length === values ? cotangent : repeated(cotangent, values),
   )
-}
-
-function filled(cotangent: Float32Array | Float64Array, length: number): Float32Array | Float64Array {
-  const column = cotangent instanceof Float64Array ? new Float64Array(length) : new Float32Array(length)
-  return column.fill(cotangent[0])
 }

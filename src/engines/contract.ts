@@ -25,6 +25,15 @@ export function concatChunks<T extends NumericArray>(column: ChunkedArray<T>): T
   return whole
 }
 
+/** A cotangent with one number for all values, as one number per value. */
+export function repeated(
+  cotangent: Float32Array | Float64Array,
+  values: number,
+): Float32Array | Float64Array {
+  const column = cotangent instanceof Float64Array ? new Float64Array(values) : new Float32Array(values)
+  return column.fill(cotangent[0])
+}
+
 /** One launch: a program, its arrays, and the length of each axis. */
 export interface Batch {
   /** Equal keys mean equal programs, so an engine may cache what it has compiled. */

@@ -4,7 +4,7 @@
  * process after the other.
  */
 import { elementsOf, valueAxes } from '../../language/ir.ts'
-import { type Batch, type BatchResult, concatChunks, type Engine } from '../contract.ts'
+import { type Batch, type BatchResult, concatChunks, type Engine, repeated } from '../contract.ts'
 import { rowAxisOf } from '../routing/halve-batch.ts'
 
 interface Waiting {
@@ -147,9 +147,7 @@ function joinRows(batches: readonly Batch[]): Batch {
 function cotangentOf({ cotangent, program, sizes }: Batch): Float32Array | Float64Array {
   const numbers = concatChunks<Float32Array | Float64Array>(cotangent)
   const values = elementsOf(valueAxes(program), sizes)
-  if (numbers.length === values) return numbers
-  const column = numbers instanceof Float64Array ? new Float64Array(values) : new Float32Array(values)
-  return column.fill(numbers[0])
+  return numbers.length === values ? numbers : repeated(numbers, values)
 }
 
 /** The part of each batch, as views. Their memory is released when all of them are. */

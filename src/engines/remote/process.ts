@@ -5,12 +5,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import { env, execPath } from 'node:process'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Engine } from '../contract.ts'
 import type { EngineDefinition } from '../define.ts'
+import { entryArguments } from './entry-arguments.ts'
 import type { RemoteOptions, Reply } from './messages.ts'
 import { IpcTransport } from './pipe-transport.ts'
 import { openRemote } from './remote.ts'
@@ -58,16 +57,13 @@ export interface ProcessStart extends RemoteOptions {
 /** The file descriptor of the pipe on both sides; child.ts listens there. */
 export const PIPE = 3
 
-/** When running from sources, the process registers tsx first, as spawn-worker-thread.ts does for threads. */
 function start(
   options: ProcessStart,
   variables: Readonly<Record<string, string>>,
   slots: readonly number[],
 ): ChildProcess {
-  const isBuilt = import.meta.url.endsWith('.js')
-  const loader = () => pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-  const entry = fileURLToPath(new URL(isBuilt ? './child.js' : './child.ts', import.meta.url))
-  const args = [...(isBuilt ? [] : ['--import', loader()]), entry, JSON.stringify(options)]
+  const { execArgv, entry } = entryArguments('child')
+  const args = [...execArgv, entry, JSON.stringify(options)]
   return spawn(execPath, args, { env: { ...env, ...variables }, stdio: ['ignore', 2, 2, 'pipe', ...slots] })
 }
 

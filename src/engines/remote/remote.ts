@@ -24,9 +24,9 @@ import type { Channel } from './transport.ts'
 /** Maximum number of programs that both sides cache before both clear their caches. */
 const MAX_PROGRAMS = 128
 /** Exponential backoff: the delay before a restart doubles with each consecutive loss. */
-const RESTART_MS = { first: 50, most: 30_000 } as const
+export const RESTART_MS = { first: 50, most: 30_000 } as const
 /** Loading a library and compiling the first kernels takes seconds. If it takes longer than this, a driver hangs. */
-const OPEN_MS = 180_000
+export const OPEN_MS = 180_000
 /** Timeout for what an engine reports about itself. */
 const ASK_MS = 1000
 

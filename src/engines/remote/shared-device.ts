@@ -4,15 +4,15 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { env } from 'node:process'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Backoff } from '../../backoff.ts'
 import type { EngineInfo } from '../contract.ts'
 import type { EngineDefinition } from '../define.ts'
+import { entryArguments } from './entry-arguments.ts'
 import type { RemoteOptions } from './messages.ts'
+import { OPEN_MS, RESTART_MS } from './remote.ts'
 
 /** The options that the process starts with. */
 export interface SharedStart extends RemoteOptions {
@@ -33,10 +33,6 @@ export interface SharedOptions {
   readonly maxElements: number
   readonly log: (message: string, details?: object) => void
 }
-
-const RESTART_MS = { first: 50, most: 30_000 } as const
-/** Loading a library and compiling the first kernels takes seconds. If it takes longer than this, a driver hangs. */
-const OPEN_MS = 180_000
 
 /**
  * @example
@@ -124,13 +120,10 @@ export class SharedDevice {
   }
 }
 
-/** When running from sources, the process registers tsx first, as spawn-worker-thread.ts does for threads. */
 function forkChild(start: SharedStart, variables: Readonly<Record<string, string>>): ChildProcess {
-  const isBuilt = import.meta.url.endsWith('.js')
-  const loader = () => pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-  const entry = fileURLToPath(new URL(isBuilt ? './shared-child.js' : './shared-child.ts', import.meta.url))
+  const { execArgv, entry } = entryArguments('shared-child')
   return fork(entry, [JSON.stringify(start)], {
-    execArgv: isBuilt ? [] : ['--import', loader()],
+    execArgv,
     env: { ...env, ...variables },
     // Output of native code goes to stderr.
     stdio: ['ignore', 2, 2, 'ipc'],

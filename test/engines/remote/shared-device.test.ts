@@ -1,8 +1,9 @@
 /** An engine in a process that several processes share: results, merged launches, and the death of either side. */
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
+import { isThere } from '../../../load/process-info.ts'
 import { assemble } from '../../../src/batching/assemble.ts'
 import { type Batch, type Engine, EngineLost, UnsupportedByEngine } from '../../../src/engines/contract.ts'
 import { definitionOf, engineDefinitions } from '../../../src/engines/engine-registry.ts'
@@ -180,12 +181,3 @@ describe('an engine in a shared process', () => {
     await open('interpreter', 0)
   })
 })
-
-/** A process that has ended, and that its parent has not looked at, is a zombie. */
-function isThere(pid: number): boolean {
-  try {
-    return !/ Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  } catch {
-    return false
-  }
-}
