@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
+import { freePort } from '../support/free-port.ts'
 import { KeyRing } from '../support/key-ring.ts'
 import { check, ROOT, type Service, start } from './service.ts'
 
 const CONNECTIONS = 64
 const RELOADS = 10
-const PORT = String(20_000 + ((process.pid + 7) % 20_000))
 const made = (file: string) => new URL(`../support/certificates/${file}`, import.meta.url)
 
 export async function checkSignals(): Promise<void> {
@@ -133,6 +133,7 @@ function ask(load: Load, port: string, key: string, agent: Agent | false): Promi
     let isSecure = false
     sent.on('socket', (socket) => {
       isSecure = sent.reusedSocket
+      if (isSecure) return
       socket.once('secureConnect', () => {
         isSecure = true
       })
@@ -151,7 +152,7 @@ async function checkEnd() {
 
 /** npm dies of SIGHUP, so a service that would only reload would stay behind. */
 async function checkNpm(ring: KeyRing) {
-  const env = { PORT, LOSSD_KEYS: `file:${ring.path}`, LOSSD_LOG_LEVEL: 'info' }
+  const env = { LOSSD_KEYS: `file:${ring.path}`, LOSSD_LOG_LEVEL: 'info' }
   const service = await start(env, ['npm', 'start'], { detached: true })
   const npm = service.child.pid!
   process.kill(childOf(npm), 'SIGHUP')
@@ -181,9 +182,10 @@ async function checkTerminal(ring: KeyRing) {
     return
   }
   const program = new URL('clients/terminal.py', import.meta.url).pathname
-  const own = { PORT, HOST: '127.0.0.1', LOSSD_ENGINE: 'compiled', LOSSD_KEYS: `file:${ring.path}` }
+  const port = String(await freePort())
+  const own = { PORT: port, HOST: '127.0.0.1', LOSSD_ENGINE: 'compiled', LOSSD_KEYS: `file:${ring.path}` }
   const env = { ...process.env, ...own, KEY: await ring.add() }
-  const child = spawn('python3', [program, 'close', PORT], {
+  const child = spawn('python3', [program, 'close', port], {
     cwd: ROOT,
     env,
     stdio: ['ignore', 'pipe', 'inherit'],

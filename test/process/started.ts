@@ -1,10 +1,11 @@
 /** `npm start`: a signal to npm, or to the whole process group of a terminal, shuts the service down gracefully. */
 import { spawn, spawnSync } from 'node:child_process'
 import { isThere } from '../../load/process-info.ts'
+import { freePort } from '../support/free-port.ts'
 import { clients, run } from './clients.ts'
 import { check, endAll, ROOT, type Service, start } from './service.ts'
 
-const PORT = String(20_000 + (process.pid % 20_000))
+const PORT = String(await freePort())
 
 /** The ways in which a person or a supervisor ends it. */
 const WAYS: Readonly<Record<string, (service: Service) => void>> = {
