@@ -1,7 +1,8 @@
 /**
  * `npm run load:soak [-- --minutes 10]`: everything at once for a long time: losses of the catalog in both formats, clients that leave
  * in the middle, own losses, formulas, wrong requests, and reloads by SIGHUP. Exits with 1 if the resident memory grows by more than 5 %
- * after the warm-up, if a handle, a tensor or a file is left when all clients have gone, or if an answer is wrong.
+ * after the warm-up, if a handle, a tensor or a file is left when all clients have gone, or if an answer is wrong. The caches of losses and
+ * formulas are filled first: what they keep is bounded, but at the rate of this load they would be full only near the end.
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:http'
@@ -19,7 +20,7 @@ import { median } from './quantile.ts'
 
 const { values: flags } = parseArgs({ options: { minutes: { type: 'string', default: '10' } } })
 const DURATION_MS = Number(flags.minutes) * 60_000
-/** Caches fill, V8 finds its size, and glibc its. */
+/** V8 finds its size, and glibc its. */
 const WARM_UP = 0.4
 const MOST_GROWTH = 0.05
 const CLIENTS = 12
@@ -45,6 +46,8 @@ const DEFINITION = {
   inputs: { predictions: { differentiable: true }, targets: {} },
   formula: '(predictions - targets)^2',
 }
+/** More than the caches of registered losses, and of formulas, have room for. */
+const DIFFERENT = 5000
 /** A thread that is started on first use stays, with a few descriptors. */
 const SLACK: Held = { descriptors: 12, threads: 2, files: 0 }
 
@@ -58,6 +61,8 @@ const { server, stop } = await startService({
 })
 const faults: string[] = []
 const counts = new Map<string, number>()
+/** How many there have been. */
+const places = { registrations: 0, formulas: 0 }
 try {
   await soak(server)
 } finally {
@@ -70,6 +75,7 @@ process.exitCode = faults.length > 0 ? 1 : 0
 
 async function soak({ url, pid }: Server) {
   await ask(`${url}/v1/losses`, JSON.stringify({ ...DEFINITION, name: 'soak/known' }))
+  await fillCaches(url)
   await sleep(500)
   const before = held(pid)
   const end = performance.now() + DURATION_MS
@@ -90,13 +96,25 @@ async function soak({ url, pid }: Server) {
   console.log([...counts].map(([what, count]) => `${count} ${what}`).join(', '))
 }
 
+async function fillCaches(url: string) {
+  const fill = async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    while (places.registrations < DIFFERENT) {
+      await register(url, agent)
+      await formula(url, agent)
+    }
+    agent.destroy()
+  }
+  await Promise.all(Array.from({ length: CLIENTS }, fill))
+}
+
 async function work(url: string, place: number, isOver: () => boolean) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   for (let i = place; !isOver(); i++) {
     const kind = i % 16
     if (kind === 0) await abort(url, i)
     else if (kind === 1) await own(url, agent, i)
-    else if (kind === 2) await formula(url, agent, i)
+    else if (kind === 2) await formula(url, agent)
     else if (kind === 3) await wrong(url, agent)
     else if (kind === 4) await known(url, agent, i)
     else await catalog(url, agent, i)
@@ -121,28 +139,27 @@ async function known(url: string, agent: Agent, i: number) {
 }
 
 async function own(url: string, agent: Agent, i: number) {
-  if (i % 5 === 0) {
-    const formula = `${DEFINITION.formula} + ${i % 50}e-6 * (predictions - targets)`
-    const { status, text } = await ask(
-      `${url}/v1/losses`,
-      JSON.stringify({ ...DEFINITION, formula, name: `soak/loss_${i % 20}` }),
-      agent,
-    )
-    if (status !== 200 && status !== 201) faults.push(`a registration gets ${status}: ${text.slice(0, 100)}`)
-    count('registrations')
-  } else {
-    const { status } = await ask(
-      `${url}/v1/losses/soak/known`,
-      '{"predictions":[1,2],"targets":[0,0]}',
-      agent,
-    )
-    if (status !== 200) faults.push(`a registered loss gets ${status}`)
-    count('of registered losses')
-  }
+  if (i % 5 === 0) return register(url, agent)
+  const { status } = await ask(`${url}/v1/losses/soak/known`, '{"predictions":[1,2],"targets":[0,0]}', agent)
+  if (status !== 200) faults.push(`a registered loss gets ${status}`)
+  count('of registered losses')
 }
 
-async function formula(url: string, agent: Agent, i: number) {
-  const body = JSON.stringify(FORMULAS.lines!(i % 5000))
+/** Each registration makes a new version. */
+async function register(url: string, agent: Agent) {
+  const place = places.registrations++
+  const formula = `${DEFINITION.formula} + ${place}e-9 * (predictions - targets)`
+  const { status, text } = await ask(
+    `${url}/v1/losses`,
+    JSON.stringify({ ...DEFINITION, formula, name: `soak/loss_${place % 20}` }),
+    agent,
+  )
+  if (status !== 200 && status !== 201) faults.push(`a registration gets ${status}: ${text.slice(0, 100)}`)
+  count('registrations')
+}
+
+async function formula(url: string, agent: Agent) {
+  const body = JSON.stringify(FORMULAS.lines!(places.formulas++ % DIFFERENT))
   const { status, text } = await ask(`${url}/v1/losses:evaluate`, body, agent)
   if (status !== 200) faults.push(`a formula gets ${status}: ${text.slice(0, 100)}`)
   count('formulas')
