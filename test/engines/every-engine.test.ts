@@ -40,7 +40,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))(
       expect((await engine.stats()).tensors, 'tensors after = tensors before').toBe(tensorsBefore)
     })
 
-    const part = sampled(losses, isEmulated ? 8 : 1)
+    const part = sampled(losses, isEmulated ? 16 : 1)
     it.each(part.map((loss) => [loss.name, loss] as const))(
       '%s equals its definition',
       async (_name, loss) => {
@@ -72,7 +72,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))(
     const merged = mergeable.flatMap(([name, reading, loss]) =>
       precisions.map((precision) => [name, { ...reading, precision }, loss] as const),
     )
-    it.each(sampled(merged, isEmulated ? 9 : 3))(
+    it.each(sampled(merged, isEmulated ? 18 : 4))(
       '%s with %j gives the same result in a batch as alone, even next to NaN (bit for bit if the engine promises that)',
       async (_name, reading, loss) => {
         const poison = () => Number.NaN
@@ -125,7 +125,9 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))(
       },
     )
 
-    it.runIf(precisions.includes('float64')).each(losses.map((loss) => [loss.name, loss] as const))(
+    it
+      .runIf(precisions.includes('float64'))
+      .each(sampled(losses, 3).map((loss) => [loss.name, loss] as const))(
       '%s gives the same bits if float32 inputs beside float64 ones are widened before',
       async (_name, loss) => {
         for (const reading of readingsOf(loss)) {

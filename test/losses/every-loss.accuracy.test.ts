@@ -32,7 +32,7 @@ for (const tested of engines) {
     const engine = await tested.open()
     afterAll(() => engine.close())
 
-    const step = tested.name === 'compiled' ? 1 : 4
+    const step = tested.name === 'compiled' ? 2 : 8
     it.each(sampled(losses, step).map((loss) => [loss.name, loss] as const))(
       '%s is accurate',
       async (_, loss) => {
@@ -64,7 +64,7 @@ describe('in float64, compared with a hundred digits', async () => {
   afterAll(() => engine.close())
   const chosen = losses.filter(({ name }) => IN_FLOAT64.includes(name))
 
-  it.each(sampled(chosen, 2).map((loss) => [loss.name, loss] as const))('%s is accurate', async (_, loss) => {
+  it.each(sampled(chosen, 3).map((loss) => [loss.name, loss] as const))('%s is accurate', async (_, loss) => {
     const sides = { answer: answersOf(engine), exact: EXACT_ENGINE, precision: 'float64' } as const
     const found = await inaccuraciesOf(sides, loss, 101)
     expect(found.length).toBeGreaterThan(0)

@@ -216,7 +216,7 @@ describe('kernels', () => {
     const inUse = batchOf(2, 2)
     const { id } = kernels.kernelFor(inUse)
     const large = largeBatch()
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < 50; i++) {
       kernels.kernelFor({ ...large, program: { ...large.program }, scalars: { ...large.scalars } })
       expect(kernels.recent(inUse)!.id).toBe(id)
     }

@@ -120,7 +120,7 @@ describe('an engine in a shared process', () => {
 
   it('exchanges megabytes in both directions, through shared memory where there is any', async () => {
     const [engine] = await open('compiled', 1)
-    const tensors = sampleTensors(huber, { seed: 4, rows: 60_000 })
+    const tensors = sampleTensors(huber, { seed: 4, rows: 40_000 })
     const here = (await definitionOf('compiled', definitions).open('test')) as Engine
     expect(await evaluate(engine!, huber, tensors)).toEqual(await evaluate(here, huber, tensors))
     await here.close()
