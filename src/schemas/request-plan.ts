@@ -309,13 +309,18 @@ function plainReductionSpec(
   return {
     reduction,
     count,
-    rows: first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first],
+    rows: rowsOf(first, axes),
     sampleWeight: undefined,
     per: undefined,
     gradOutput: undefined,
     denominator: denominator ?? (program.denominators === undefined ? count : undefined),
     precision,
   }
+}
+
+/** A request without the inputs that have the first axis is one row. */
+function rowsOf(first: string, { sizes, rest }: Axes): number {
+  return (first === '...' ? rest[0] : sizes[first]) ?? 1
 }
 
 /** The axis of an input that gives an axis its size: itself, unless the formula has renamed it. */

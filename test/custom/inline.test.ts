@@ -247,6 +247,17 @@ describe('a definition', () => {
     expect([body.loss, body.denominator]).toEqual([expect.closeTo(5 / sum, 6), sum])
   })
 
+  it('has one row for batchmean if the inputs with the first axis are not in the request', async () => {
+    const inputs = {
+      weights: { axes: 'rows', optional: true },
+      path: { axes: 'steps', differentiable: true },
+    }
+    const request = { definition: { inputs, formula: 'path^2' }, path: [1, 3], reduction: 'batchmean' }
+    const { status, body } = await evaluate(request)
+    expect([status, body.denominator, body.loss]).toEqual([200, 1, 10])
+    expect(body.gradients.path).toEqual([2, 6])
+  })
+
   it('has warnings in its explanation', async () => {
     const { body } = await evaluate({ formula: ['e = exp(x)', 'log(-e)'], x: [1], explain: true })
     expect(body.explain.warnings).toEqual([
