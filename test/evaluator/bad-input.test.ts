@@ -15,6 +15,7 @@ import { FORMATS } from '../../src/evaluator/formats/index.ts'
 import type { EvaluationRequest } from '../../src/evaluator/request.ts'
 import { Uploads } from '../../src/evaluator/uploads.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
+import { depth } from '../support/depth.ts'
 import { type Claims, parquetWith } from './parquet-by-hand.ts'
 import { npz, safetensors } from './write-files.ts'
 
@@ -189,7 +190,7 @@ describe('a file', () => {
     expect(await toldOf(await make())).toMatch(message)
   })
 
-  describe.each([1, 2] as const)('with a data page of version %d', (version) => {
+  describe.each(depth([2] as const, [1, 2] as const))('with a data page of version %d', (version) => {
     const levels: [string, Claims, RegExp][] = [
       ['has longer levels than bytes', { levels: 1000 }, /header inconsistency, uncompressed_page_size/],
       ['has levels of less than no bytes', { levels: -7 }, /header inconsistency, .* must be >= 0/],

@@ -10,6 +10,7 @@ import { parse } from '../../../src/language/parse.ts'
 import { evaluateStaticPredicates } from '../../../src/loops/static-predicates.ts'
 import { expectClose } from '../../support/close.ts'
 import { definition } from '../../support/definition.ts'
+import { depth } from '../../support/depth.ts'
 import { SCOPE } from '../../support/formulas.ts'
 import { batchOf, expectNear, matrixCases, realsOf } from '../../support/random.ts'
 import { bitsIn } from './launch.ts'
@@ -23,7 +24,7 @@ describe.each(['float32', 'float64'] as const)('a random formula in %s', (precis
         const batch = batchOf(text, rows, columns, seed, precision)
         expectNear(await engine.run(batch), batch, text)
       }),
-      { numRuns: 150 },
+      { numRuns: depth(75, 300) },
     )
   })
 })

@@ -12,6 +12,7 @@ import { printPlan } from '../../../src/loops/print-plan.ts'
 import type { NumericArray, Precision } from '../../../src/tensor.ts'
 import { expectClose } from '../../support/close.ts'
 import { CTC_SCOPE } from '../../support/ctc.ts'
+import { sampled } from '../../support/depth.ts'
 import { randomFrom } from '../../support/sample.ts'
 import { bitsIn, launch } from './launch.ts'
 
@@ -126,14 +127,15 @@ const FORMULAS = [
 
 describe.each(DTYPES)('in %s, of %s', (precision, dtype) => {
   it.each(FORMULAS)('%s is what it is defined as', async (text) => {
-    for (const [rows, columns] of [
-      [1, 1],
+    const sizes = [
       [5, 7],
       [3, 16],
+      [1, 100],
+      [1, 1],
       [2, 40],
       [7, 3],
-      [1, 100],
-    ] as const)
+    ] as const
+    for (const [rows, columns] of sampled(sizes, 2))
       await expectDefinition({ text, rows, columns, precision, dtype })
   })
 
