@@ -5,6 +5,7 @@ import { BlockSums } from '../../src/evaluation/block-sums.ts'
 import { hashRows } from '../../src/evaluation/random.ts'
 import { State, type StateOptions } from '../../src/evaluation/state.ts'
 import { type Question, summarize } from '../../src/evaluation/summarize.ts'
+import { depth } from '../support/depth.ts'
 
 const BLOCK = 32
 const SEED = 5
@@ -118,8 +119,12 @@ describe('block sums', () => {
         }
         // The second place is where the lower half of places overflows.
         const place = fc.constantFrom(0, 2 ** 34 - 40, 2 ** 34 + 2 ** 32 - 20)
-        fc.assert(fc.property(rowsOf(loss, 5), place, check), { numRuns: hasBuckets ? 20 : 100 })
-        fc.assert(fc.property(rowsOf(usual, 70), place, check), { numRuns: hasBuckets ? 20 : 100 })
+        fc.assert(fc.property(rowsOf(loss, 5), place, check), {
+          numRuns: hasBuckets ? depth(8, 20) : depth(50, 100),
+        })
+        fc.assert(fc.property(rowsOf(usual, 70), place, check), {
+          numRuns: hasBuckets ? depth(8, 20) : depth(50, 100),
+        })
       })
 
   it('have one sketch for all where there are many slices', () => {

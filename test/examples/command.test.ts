@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { sampled } from '../support/depth.ts'
 import { sharedServer } from '../support/server.ts'
 
 const server = sharedServer()
@@ -17,7 +18,7 @@ const run = (example: string, ...args: string[]) =>
     ({ code, stdout, stderr }) => ({ code, stdout, stderr }),
   )
 
-describe.each(['iris', 'robust'])('the example %s', (example) => {
+describe.each(sampled(['iris', 'robust'], 2))('the example %s', (example) => {
   it('without a server reports that in one line, and what to do', async () => {
     const { code, stderr } = await run(example, 'http://127.0.0.1:1')
     expect(code).toBe(1)

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { TARGETS } from '../../src/sources/targets.ts'
+import { depth } from '../support/depth.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
@@ -216,7 +217,7 @@ describe('any request', () => {
         expect([400, 404, 409, 413, 422], `${response.status} ${found}`).toContain(response.status)
         expect(JSON.parse(found).type).toMatch(/^urn:lossd:problem:/)
       }),
-      { numRuns: 1000 },
+      { numRuns: depth(400, 2000) },
     )
     expect(statuses.get(200)).toBeGreaterThan(10)
     expect(statuses.get(422)).toBeGreaterThan(100)
