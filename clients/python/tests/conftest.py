@@ -19,3 +19,9 @@ def client(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def as_default(client):
     lossd.set_default_client(client)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """A file whose framework is not installed is skipped whole, which pytest reports like a file without tests."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
