@@ -40,8 +40,16 @@ function environment(): Readonly<Record<string, string>> {
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
     // Computes products of float32 matrices in float32.
     NVIDIA_TF32_OVERRIDE: '0',
-    ...(cuda === undefined ? {} : { XLA_FLAGS: `--xla_gpu_cuda_data_dir=${cuda}` }),
+    ...(cuda === undefined ? onProcessor() : { XLA_FLAGS: `--xla_gpu_cuda_data_dir=${cuda}` }),
   }
+}
+
+/**
+ * Without fused multiply-adds, which come with AVX2. XLA computes a value wherever it is read, and fuses it with what is there, so a
+ * maximum would not be equal to any of the numbers that it was found among, and its gradient would go nowhere.
+ */
+function onProcessor(): Readonly<Record<string, string>> {
+  return process.arch === 'x64' ? { XLA_FLAGS: '--xla_cpu_max_isa=AVX' } : {}
 }
 
 async function open(reason: string): Promise<Engine | Unavailable> {

@@ -32,6 +32,12 @@ describe.skipIf(untested !== undefined)('XLA', async () => {
     )
   }, 120_000)
 
+  it('gives a maximum the gradient of its argument, also where a term shares a product with that', async () => {
+    const text = 'var(x * 0.1 + sum(tanh(v[rows -> others] - max(x * 0.1 + 0.5, columns)), others), rows)'
+    const batch = { ...batchOf(text, 3, 2, 1841484388), programKey: `random ${made++}` }
+    expectNear(await engine.run(batch), batch, text)
+  })
+
   const merging = losses.filter(({ couples, inputs }) => {
     const [first] = Object.values(inputs)[0]!.axes
     const isShared = ({ axes, trailing }: (typeof inputs)[string]) => !trailing && !axes.includes(first!)
