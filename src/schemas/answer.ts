@@ -120,14 +120,14 @@ function denominatorMember({ reduction, rows }: ReductionSpec, { denominator }: 
 
 /** A row of weight 0 has gradient 0, whatever it contains: 0 x NaN would be NaN. */
 function silence(
-  { layouts, first, couples, axes }: RequestPlan,
+  { layouts, first, couples, axes, reductionSpec }: RequestPlan,
   name: string,
   gradient: NumericArray,
   silent: readonly number[],
 ) {
   const layout = layouts[name].axes
   if (!layout.includes(first) || couples === 'batch') return
-  const rows = first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first]
+  const { rows } = reductionSpec
   const before = elementsOf(layout.slice(0, layout.indexOf(first)), axes.sizes)
   const width = gradient.length / before / rows
   for (let start = 0; start < gradient.length; start += width * rows) {
