@@ -395,11 +395,11 @@ function answerPlanOf(
   }
 }
 
-/** An unreduced loss has the encoding of the predictions. A single number needs no shape and dtype. */
+/** An unreduced loss has the encoding of the first input, if there is one. A single number needs no shape and dtype. */
 function lossEncoding(
   { reduction }: RequestOptions,
   tensors: ReadonlyMap<string, TensorInfo>,
 ): TensorInfo['encoding'] {
-  const { encoding } = [...tensors.values()][0]
+  const encoding = [...tensors.values()][0]?.encoding ?? 'nested'
   return encoding === 'binary' || reduction === 'none' ? encoding : 'nested'
 }

@@ -258,6 +258,22 @@ describe('a definition', () => {
     expect(body.gradients.path).toEqual([2, 6])
   })
 
+  it.each(['mean', 'sum', 'batchmean', 'none'])(
+    'is one row with the reduction %s if none of its inputs is in the request, in both formats',
+    async (reduction) => {
+      const inputs = { x: { axes: 'rows', optional: true } }
+      const members = { definition: { inputs, formula: '3' }, reduction, gradients: false }
+      const { status, body } = await evaluate(members)
+      expect([status, body.loss, body.count, body.finite]).toEqual([200, 3, 1, true])
+      const response = await fetch(`${server.url}/v1/losses:evaluate`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-safetensors' },
+        body: safetensors({}, members),
+      })
+      expect([...readSafetensors(Buffer.from(await response.arrayBuffer())).tensors]).toEqual([['loss', [3]]])
+    },
+  )
+
   it('has warnings in its explanation', async () => {
     const { body } = await evaluate({ formula: ['e = exp(x)', 'log(-e)'], x: [1], explain: true })
     expect(body.explain.warnings).toEqual([
