@@ -3,6 +3,7 @@
  * executable, which on a GPU consists of one or a few fused CUDA kernels.
  */
 import { existsSync } from 'node:fs'
+import { arch } from 'node:os'
 import type { Engine } from './contract.ts'
 import { defineEngine, type Unavailable } from './define.ts'
 import { cudaFolder, readSetup } from './tensorflow/setup.ts'
@@ -49,7 +50,7 @@ function environment(): Readonly<Record<string, string>> {
  * maximum would not be equal to any of the numbers that it was found among, and its gradient would go nowhere.
  */
 function onProcessor(): Readonly<Record<string, string>> {
-  return process.arch === 'x64' ? { XLA_FLAGS: '--xla_cpu_max_isa=AVX' } : {}
+  return arch() === 'x64' ? { XLA_FLAGS: '--xla_cpu_max_isa=AVX' } : {}
 }
 
 async function open(reason: string): Promise<Engine | Unavailable> {
