@@ -10,10 +10,10 @@ import { State, type StateOptions } from '../../src/evaluation/state.ts'
 import { type Question, type SeriesMeaning, summarize } from '../../src/evaluation/summarize.ts'
 import { depth } from '../support/depth.ts'
 
-const SETS = depth(500, 2000)
+const SETS = depth(300, 2000)
 /** Each resamples 200 times. */
-const RESAMPLED_SETS = depth(100, 2000)
-/** With few sets, the share itself is uncertain. Two standard deviations are 1 % with 2,000 sets, and 4 % with 100. */
+const RESAMPLED_SETS = depth(60, 2000)
+/** With few sets, the share itself is uncertain. Two standard deviations are 1 % with 2,000 sets, and 6 % with 60. */
 const slackOf = (sets: number) => 2 * Math.sqrt((0.95 * 0.05) / sets)
 const ROWS = 400
 /** A second or two each, on a machine that does nothing else. */

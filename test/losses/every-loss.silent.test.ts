@@ -120,7 +120,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   const choices = choicesOf(loss)
   if (loss.couples === 'batch') return
 
-  it.each(sampled(choices, 8))(
+  it.each(sampled(choices, 12))(
     'ignores a row of weight 0, even with invalid values, with %j',
     async (params) => {
       for (const engine of engines) {

@@ -85,7 +85,7 @@ const weightsFor = (rows: number, precision: 'float32' | 'float64'): DecodedTens
   return { dtype: precision, shape: [rows], data, encoding: 'nested', typed: true }
 }
 
-describe.each(sampled(losses, 4).map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
+describe.each(sampled(losses, 6).map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
   describe.each(PRECISIONS)('in %s', (precision) => {
     const samples = (params: Params, rows: number, perClass: boolean) =>
       sampleTensors(loss, { seed: 7 * rows + 1, precision, rows, params, perClass })

@@ -48,7 +48,7 @@ const expectClose = (got: ArrayLike<number>, want: ArrayLike<number>, tolerance:
   ).toBe(-1)
 }
 
-describe.each(sampled(losses, 3).map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
+describe.each(sampled(losses, 5).map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
   it.each(depth(['float32'] as const, ['float32', 'float64'] as const))(
     'computes the same with and without SIMD in %s',
     (precision) => {

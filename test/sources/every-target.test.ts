@@ -82,9 +82,14 @@ const NO_TREES: Readonly<Record<string, readonly string[]>> = {
 /** Each function of the language, and each recipe of the cookbook. */
 const formulas = [...callLosses(), ...recipeLosses()]
 
+/** Those of the catalog that are written in this run. */
+const written = sampled(losses, 2)
+
+const isWritten = (name: string) => written.some((loss) => loss.name === name)
+
 /** What is written in this run. */
 const lossesOf = ({ family }: Target): readonly Loss[] => {
-  return family === 'array' || family === 'loop' ? [...losses, ...sampled(formulas, 4)] : losses
+  return family === 'array' || family === 'loop' ? [...written, ...sampled(formulas, 8)] : written
 }
 
 describe('the registry', () => {
@@ -112,7 +117,7 @@ describe('the registry', () => {
 
 describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_, target) => {
   it('says all losses of elements, and all of rows but those whose rows share what they learn', () => {
-    const refused = losses
+    const refused = written
       .filter(({ couples }) => couples === 'element' || couples === 'row')
       .flatMap((loss) => {
         return attempt(target, loss) instanceof CannotWrite ? [loss.name] : []
@@ -120,11 +125,11 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
     const shared = ['adaptive_log_softmax', 'linear_cross_entropy', 'margin_softmax']
     const expected =
       target.family === 'sql' ? shared : target.family === 'boosting' ? NO_TREES[target.name] : []
-    expect(refused.sort()).toEqual(expected)
+    expect(refused.sort()).toEqual(expected.filter(isWritten))
   })
 
   it('names the op and its place where it refuses', () => {
-    for (const loss of losses) {
+    for (const loss of written) {
       const found = attempt(target, loss)
       if (typeof found === 'string') continue
       expect(found.op, loss.name).toBeTruthy()
@@ -148,7 +153,7 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
       .map((loss) => attempt(target, loss))
       .filter((text) => typeof text === 'string')
     const wrong = texts.flatMap((text) => misindented(text, indent) ?? [])
-    expect(texts.length).toBeGreaterThan(40)
+    expect(texts.length).toBeGreaterThan(depth(20, 40))
     expect(wrong).toEqual([])
   })
 
@@ -184,7 +189,7 @@ describe('c', () => {
   })
 
   it('brings only the functions along that it calls', () => {
-    for (const loss of losses) {
+    for (const loss of written) {
       const text = attempt(c, loss)
       if (typeof text !== 'string') continue
       for (const [, name] of text.matchAll(/^static (?:inline )?\w+ (\w+)\(/gm)) {
@@ -289,7 +294,7 @@ describe.each(['typescript', 'tfjs'])('%s', (name) => {
     const { runner, bounds } = RUNNERS[name]!
     const [precision] = target.precisions
     const own = functionBounds(name, bounds)
-    const { failures, refused } = await checkFunctions(target, sampled(formulas, 4), runner, precision!, own)
+    const { failures, refused } = await checkFunctions(target, sampled(formulas, 8), runner, precision!, own)
     expect(failures).toEqual([])
     expect([...refused]).toEqual([])
   }, 600_000)
