@@ -102,7 +102,9 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
 /** @throws TypeError of one line */
 function parsed(args: readonly string[]) {
   try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+    const found = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, tokens: true })
+    checkGivenOnce(found.tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : [])))
+    return found
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     const unknown = code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? /'(-[^' ]*)/.exec(message)?.[1] : undefined
@@ -112,6 +114,18 @@ function parsed(args: readonly string[]) {
       `there is no option ${unknown}${didYouMean(unknown, names) || '.'} lossd evaluate --help explains all options`,
     )
   }
+}
+
+/** Of two columns, only the second would count, and nobody would be told. */
+function checkGivenOnce(names: readonly string[]) {
+  const twice = names.find((name, place) => {
+    const { type, multiple } = OPTIONS[name as keyof typeof OPTIONS] as { type: string; multiple?: boolean }
+    return type === 'string' && !multiple && names.indexOf(name) !== place
+  })
+  if (twice !== undefined)
+    throw new TypeError(
+      `--${twice} may be given once. Several columns or numbers have commas between them: a,b`,
+    )
 }
 
 /** @throws EvaluationFailed if it cannot be written */

@@ -1,5 +1,5 @@
 /** A request and the columns of the files -> what is computed, checked as far as possible before a row is read. */
-import { cut, Problem, problemAt } from '../errors.ts'
+import { cut, Problem, pluralize, problemAt } from '../errors.ts'
 import { MOST_KEPT_ROWS } from '../evaluation/kept-rows.ts'
 import type { StateOptions } from '../evaluation/state.ts'
 import type { SeriesMeaning } from '../evaluation/summarize.ts'
@@ -104,7 +104,7 @@ export async function planOf(request: EvaluationRequest, catalog: Catalog, layou
     for (const model of models) {
       own.push(losses.length)
       const inputs = await inputsOf(resolved.loss, params, request, model, layout, placeOf, columns)
-      losses.push(lossPlan(resolved, params, inputs, ask))
+      losses.push(lossPlan(resolved, params, inputs, ask, columns))
       series.push({ loss: losses.length - 1 })
       const label = { loss: resolved.loss.name, params: ownParams(resolved.loss, params) }
       meanings.push({ kind: 'loss', ...label, ...(model === undefined ? {} : { model: model.join('+') }) })
@@ -297,8 +297,9 @@ function lossPlan(
   params: Params,
   inputs: readonly InputPlan[],
   ask: LossAsk,
+  columns: Plan['columns'],
 ): LossPlan {
-  const plan = plans(resolved, decodedOf(inputs, sampleOf(inputs), 2, ask.params))
+  const plan = planOfSample(resolved, params, inputs, ask, columns)
   checkRowsAreIndependent(plan)
   return {
     resolved,
@@ -309,6 +310,50 @@ function lossPlan(
   }
 }
 
+/** @throws Problem */
+function planOfSample(
+  resolved: ResolvedLoss,
+  params: Params,
+  inputs: readonly InputPlan[],
+  ask: LossAsk,
+  columns: Plan['columns'],
+): RequestPlan {
+  try {
+    return plans(resolved, decodedOf(inputs, sampleOf(inputs), SAMPLED, ask.params))
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== 'shape-mismatch') throw error
+    const pointer = error.options.errors?.[0]?.pointer
+    const input = inputs.find(({ name }) => pointer === `/${name}`)
+    throw input === undefined
+      ? error
+      : wrongColumns(expandLoss(resolved.loss, params), inputs, input, columns)
+  }
+}
+
+/** The message of the request would tell the shapes of the sample, which the caller never sent. */
+function wrongColumns(
+  loss: Loss,
+  inputs: readonly InputPlan[],
+  wrong: InputPlan,
+  columns: Plan['columns'],
+): Problem {
+  const { name, columns: places } = wrong
+  const names = places.map((place) => `"${cut(columns[place].name)}"`).join(', ')
+  const others = inputs
+    .filter((input) => input !== wrong)
+    .map((other) => `; ${other.name} has ${numbersIn(other)}`)
+  const axes = loss.inputs[name].axes.join(', ')
+  const has = places.length > 1 ? 'have' : 'has'
+  return new Problem(
+    'shape-mismatch',
+    `${loss.name}: ${name} has the axes [${axes}], but ${names} ${has} ${numbersIn(wrong)}${others.join('')}`,
+  )
+}
+
+function numbersIn({ width }: InputPlan): string {
+  return `${width === undefined ? 'one number' : pluralize(width, 'numbers')} for each row`
+}
+
 function checkRowsAreIndependent({ loss, couples, batchAxis }: RequestPlan) {
   if ((couples === 'element' || couples === 'row') && batchAxis !== undefined) return
   throw new Problem(
@@ -317,11 +362,14 @@ function checkRowsAreIndependent({ loss, couples, batchAxis }: RequestPlan) {
   )
 }
 
-/** Two rows of zeros, of which the plan only reads the shapes. */
+/** Rows of the sample that a plan is made with. */
+const SAMPLED = 2
+
+/** Rows of zeros, of which the plan only reads the shapes. */
 function sampleOf(inputs: readonly InputPlan[]): Map<string, Float64Array | Int32Array> {
   return new Map(
     inputs.map(({ name, isIndex, width = 1 }) => {
-      return [name, isIndex ? new Int32Array(2 * width) : new Float64Array(2 * width)] as const
+      return [name, isIndex ? new Int32Array(SAMPLED * width) : new Float64Array(SAMPLED * width)] as const
     }),
   )
 }

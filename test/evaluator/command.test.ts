@@ -170,6 +170,22 @@ it.each([
   [['--weight'], /^Option '--weight <value>' argument missing$/],
   [['--threads', '0'], /^--threads takes an integer >= 1, got "0"$/],
   [
+    ['--by', 'region', '--by', 'month'],
+    /^--by may be given once\. Several columns or numbers have commas between them: a,b$/,
+  ],
+  [
+    ['--loss', 'huber', '--predictions', 'y_hat,y_hat_b'],
+    /^huber: targets has the axes \[\.\.\.\], but "y" has one number for each row; predictions has 2 numbers for each row$/,
+  ],
+  [
+    ['--loss', 'nt_xent', '--input', 'labels=month'],
+    /^nt_xent: embeddings has the axes \[rows, dim\], but "y_hat" has one number for each row; labels has one number for each row$/,
+  ],
+  [
+    ['--loss', 'nt_xent', '--predictions', 'y_hat,y_hat_b', '--targets', 'month'],
+    /^nt_xent cannot be evaluated row by row: the loss of a row depends on other rows$/,
+  ],
+  [
     ['b.parquet', 'c.parquet'],
     /^evaluate takes one file, one folder, or a pattern in quotes, got .* c.parquet$/,
   ],
