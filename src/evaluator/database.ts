@@ -6,7 +6,7 @@
  * places.
  */
 import type * as Api from '@duckdb/node-api'
-import type { DuckDBConnection, DuckDBInstance, DuckDBResult } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBValue } from '@duckdb/node-api'
 import { cut, Problem } from '../errors.ts'
 import { TooManySlices } from '../evaluation/state.ts'
 import { didYouMean } from '../nearest.ts'
@@ -14,6 +14,7 @@ import { EvaluationFailed } from './failure.ts'
 import type { FormatDefinition, Table } from './formats/define.ts'
 import { FORMATS, hasPlaces } from './formats/index.ts'
 import { type ParquetFooter, readFooter } from './parquet/footer.ts'
+import { RowStream, streamQuery, wholeQuery } from './row-stream.ts'
 import { registerTables, tableQuery } from './table-function.ts'
 
 /** A file that is read. */
@@ -113,18 +114,40 @@ export class Database {
   }
 
   /**
-   * Streams the result of a query about a file.
+   * The answer to a query about a file, as a whole.
    *
    * @param query what follows a common table expression called `file`
    * @param columns all columns of the file
    */
-  async stream(
+  async rows(
     file: DataFile,
     columns: readonly Column[],
     query: string,
     rows: SomeRows = {},
-  ): Promise<DuckDBResult> {
-    return this.#run(file, fromFile(file, columns, query, rows))
+  ): Promise<DuckDBValue[][]> {
+    return (await this.#run(file, fromFile(file, columns, query, rows))).getRows()
+  }
+
+  /**
+   * The rows of a file, while they are read.
+   *
+   * @param columns all columns of the file
+   * @param values expressions of the columns c0, c1 ..., which are computed for each row
+   */
+  async stream(
+    file: DataFile,
+    columns: readonly Column[],
+    values: readonly string[],
+    rows: SomeRows = {},
+  ): Promise<RowStream> {
+    const connection = await this.#ready(file)
+    const query = fromFile(file, columns, streamQuery(values), rows)
+    try {
+      const result = await connection.stream(query, [file.path])
+      return new RowStream(result, values.length, () => this.rows(file, columns, wholeQuery(values), rows))
+    } catch (error) {
+      throw unreadable(file, error)
+    }
   }
 
   /** Must not be called while it works. */
@@ -172,13 +195,18 @@ export class Database {
     return root
   }
 
-  async #run(file: DataFile, query: string): Promise<DuckDBResult> {
+  /** The connection, which may read this file. */
+  async #ready(file: DataFile): Promise<DuckDBConnection> {
     this.#root ??= this.#prepare(file.root)
     if ((await this.#root) !== file.root) throw new Error('one database reads files of one folder')
     if ('open' in formatOf(file).reader) await this.#table(file)
+    return (await this.#open()).connection
+  }
+
+  async #run(file: DataFile, query: string): Promise<DuckDBResult> {
+    const connection = await this.#ready(file)
     try {
-      const { connection } = await this.#open()
-      return await connection.stream(query, [file.path])
+      return await connection.run(query, [file.path])
     } catch (error) {
       throw unreadable(file, error)
     }

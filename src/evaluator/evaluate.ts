@@ -231,8 +231,7 @@ function withoutRows(files: readonly DataFile[]): EvaluationFailed {
 
 async function isEmpty(file: DataFile, database: Database): Promise<boolean> {
   const columns = await database.columns(file)
-  const result = await database.stream(file, columns, ' SELECT 1 FROM file LIMIT 1')
-  return (await result.getRows()).length === 0
+  return (await database.rows(file, columns, ' SELECT 1 FROM file LIMIT 1')).length === 0
 }
 
 interface Listener {
@@ -345,8 +344,7 @@ async function textIn(
 ): Promise<string | undefined> {
   const column = `c${placeOfColumn(file, columns, name)}`
   const query = ` SELECT ${column} FROM file WHERE ${column} IS NOT NULL AND TRY_CAST(${column} AS DOUBLE) IS NULL LIMIT 1`
-  const result = await database.stream(file, columns, query)
-  const [row] = await result.getRows()
+  const [row] = await database.rows(file, columns, query)
   return row === undefined ? undefined : String(row[0])
 }
 
@@ -359,8 +357,7 @@ async function widthOf(
 ): Promise<number> {
   const column = `c${placeOfColumn(file, columns, name)}`
   const query = ` SELECT CAST(len(${column}) AS DOUBLE) FROM file WHERE ${column} IS NOT NULL LIMIT 1`
-  const result = await database.stream(file, columns, query)
-  const [[width] = [0]] = await result.getRows()
+  const [[width] = [0]] = await database.rows(file, columns, query)
   if (Number(width) > 0) return Number(width)
   throw new Problem('invalid-value', `${file.name}: the lists in "${name}" are empty`)
 }

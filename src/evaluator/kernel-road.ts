@@ -2,7 +2,7 @@
  * Evaluation by compiled kernels: columns are read into blocks of rows, by a reader of our own where it knows how to, by
  * DuckDB otherwise. Each loss is computed for a block at a time, in float64, and added up in WebAssembly.
  */
-import type { DuckDBDataChunk, DuckDBResult } from '@duckdb/node-api'
+import type { DuckDBDataChunk } from '@duckdb/node-api'
 import type { Job } from '../batching/job.ts'
 import type { BatchResult, Engine } from '../engines/contract.ts'
 import { Problem } from '../errors.ts'
@@ -27,6 +27,7 @@ import { clusterHashes, SliceFinder } from './keys.ts'
 import { DamagedPage } from './parquet/pages.ts'
 import { type ParquetSource, parquetSource } from './parquet/source.ts'
 import { decodedOf, type InputPlan, type LossPlan, ownParams, type Plan, plans } from './plan.ts'
+import type { RowStream, SomeChunk } from './row-stream.ts'
 import type { BlockArrays, RowSource } from './rows.ts'
 
 /** Rows of a block: 128 KiB for a column of numbers, so that a few of them stay in the processor's cache. */
@@ -133,9 +134,9 @@ export class KernelRun {
   async #addFromDatabase(part: Part, onRows: (rows: number) => void) {
     try {
       const columns = await this.#database.columns(part.file)
-      const query = queryOf(this.#plan, part.file, columns)
-      const result = await this.#database.stream(part.file, columns, query, part)
-      const source = new DatabaseSource(this.#plan, this.#state, result)
+      const values = valuesOf(this.#plan, part.file, columns)
+      const stream = await this.#database.stream(part.file, columns, values, part)
+      const source = new DatabaseSource(this.#plan, this.#state, stream)
       try {
         await this.#addRows(part, source, onRows)
       } finally {
@@ -166,7 +167,7 @@ export class KernelRun {
 class UnreadableRows extends Error {}
 
 /** The columns that are read, then the keys. */
-function queryOf(plan: Plan, file: DataFile, columns: readonly Column[]): string {
+function valuesOf(plan: Plan, file: DataFile, columns: readonly Column[]): string[] {
   const own = (name: string) => `c${placeOfColumn(file, columns, name)}`
   const numbers = plan.columns.map(
     ({ name, width }) => `CAST(${own(name)} AS ${width === undefined ? 'DOUBLE' : 'DOUBLE[]'})`,
@@ -176,47 +177,41 @@ function queryOf(plan: Plan, file: DataFile, columns: readonly Column[]): string
     if (column.kind === 'number') return `CAST(${own(name)} AS DOUBLE)`
     return column.kind === 'boolean' ? own(name) : `CAST(${own(name)} AS VARCHAR)`
   })
-  return ` SELECT ${[...numbers, ...keys].join(', ')} FROM file`
+  return [...numbers, ...keys]
 }
 
 /** The chunks of DuckDB. */
 class DatabaseSource implements RowSource {
   readonly #plan: Plan
-  readonly #result: DuckDBResult
+  readonly #stream: RowStream
   readonly #finder: SliceFinder
   readonly #byPlaces: readonly number[]
-  /** DuckDB reads the next chunk meanwhile. */
-  #next: Promise<DuckDBDataChunk | null>
-  #chunk: DuckDBDataChunk | null = null
+  #some: SomeChunk | undefined
   /** Rows of the chunk that were read. */
   #done = 0
 
-  constructor(plan: Plan, state: State, result: DuckDBResult) {
+  constructor(plan: Plan, state: State, stream: RowStream) {
     this.#plan = plan
-    this.#result = result
+    this.#stream = stream
     this.#finder = new SliceFinder(state)
     this.#byPlaces = plan.by.map((_, i) => plan.columns.length + i)
-    this.#next = result.fetchChunk()
   }
 
   async read(into: BlockArrays, at: number, most: number): Promise<number> {
-    if (this.#chunk === null || this.#done === this.#chunk.rowCount) {
-      const chunk = await this.#next
-      // The last one is empty, or there is none.
-      if (chunk === null || chunk.rowCount === 0) return 0
-      this.#next = this.#result.fetchChunk()
-      this.#chunk = chunk
+    if (this.#some === undefined || this.#done === this.#some.rows) {
+      this.#some = await this.#stream.read()
+      if (this.#some === undefined) return 0
       this.#done = 0
     }
-    const count = Math.min(most, this.#chunk.rowCount - this.#done)
-    this.#copy(this.#chunk, [this.#done, count], into, at)
+    const { chunk, rows } = this.#some
+    const count = Math.min(most, rows - this.#done)
+    this.#copy(chunk, [this.#done, count], into, at)
     this.#done += count
     return count
   }
 
-  /** The database must not be closed while it reads. */
   async close() {
-    await this.#next.catch(() => {})
+    await this.#stream.close()
   }
 
   #copy(

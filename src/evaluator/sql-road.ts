@@ -96,8 +96,7 @@ export async function evaluateInSql(
     `FROM l${steps.length - 1}${groups.length === 0 ? '' : ` GROUP BY ${groups.join(', ')}`}`,
   ].join('\n')
   try {
-    const result = await database.stream(file, columns, query, part)
-    return stateOf(plan, (await result.getRows()) as Row[])
+    return stateOf(plan, (await database.rows(file, columns, query, part)) as Row[])
   } catch (error) {
     throw unreadable(file, error)
   }

@@ -53,8 +53,7 @@ async function rowsOf(
     for (const some of isParquet ? [rows] : rows.map((row) => [row])) {
       const where = isParquet ? ` WHERE place IN (${some.join(', ')})` : ''
       const range = isParquet ? undefined : ([some[0], some[0] + 1] as const)
-      const result = await database.stream(file, columns, query + where, { range })
-      for (const [place, ...values] of await result.getRows())
+      for (const [place, ...values] of await database.rows(file, columns, query + where, { range }))
         found.push([
           Number(place),
           Object.fromEntries(

@@ -1,8 +1,17 @@
 /** Whatever a file or a request is: one precise sentence, no job that hangs, no memory beyond the limit, nothing opened outside. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -60,6 +69,18 @@ async function failure(running: Promise<unknown>): Promise<Error> {
   expect(error!.message).not.toContain('\n')
   expect(error!.message.length).toBeLessThan(700)
   return error!
+}
+
+/** More than DuckDB reads before it hands over the first of them. */
+const ROWS_OF_CSV = '1,2\n'.repeat(500_000)
+const MANY_ROWS =
+  'SELECT (i * i % 100003)::DOUBLE AS y, 1.0 AS y_hat, make_timestamp(i % 7) AS k FROM range(900000) t(i)'
+
+/** Overwrites a little of what is in the last quarter of a file, before the footer. */
+function damagedLate(path: string): string {
+  const bytes = readFileSync(path)
+  const at = Math.floor(bytes.length * 0.8)
+  return file(basename(path), bytes.fill(0xa5, at, at + 5000))
 }
 
 describe('a file', () => {
@@ -151,6 +172,21 @@ describe('a file', () => {
       () => file('line.jsonl', `${'{"y":1,"y_hat":2}\n'.repeat(5000)}{"y":1,\n`),
       /line.jsonl: .*(line|5001)/i,
     ],
+    [
+      'CSV with a text after half a million rows',
+      () => file('late.csv', `y,y_hat\n${ROWS_OF_CSV}1,two\n${ROWS_OF_CSV}`),
+      /late.csv: .*Line: 500002.*two/,
+    ],
+    [
+      'CSV with a line that has too many cells after half a million rows',
+      () => file('late-long.csv', `y,y_hat\n${ROWS_OF_CSV}1,2,3\n${ROWS_OF_CSV}`),
+      /late-long.csv: .*Line: 500002/,
+    ],
+    [
+      'JSON lines that were cut off after half a million rows',
+      () => file('late.jsonl', `${'{"y":1,"y_hat":2}\n'.repeat(500_000)}{"y":1,`),
+      /late.jsonl: .*line 50000[12]/,
+    ],
     ['CSV with a null', () => file('null.csv', 'y,y_hat\n1,2\n,3\n'), /null.csv, row 1: null in y;/],
     [
       'Parquet with a null',
@@ -188,6 +224,23 @@ describe('a file', () => {
     ],
   ])('is told in one sentence: %s', async (_, make, message) => {
     expect(await toldOf(await make())).toMatch(message)
+  })
+
+  it.each([
+    ['a key that becomes a text', { by: ['k'] }],
+    ['a cluster that becomes a text', { cluster: 'k', bootstrap: 10 }],
+    ['a key that becomes a text, where bad rows are left out', { by: ['k'], onBad: 'skip' }],
+  ] as const)('has %s after half a million rows', async (_, more) => {
+    const rows = '1,2,7\n'.repeat(500_000)
+    const path = file('late-key.csv', `y,y_hat,k\n${rows}1,2,x7\n${rows}`)
+    const { message } = await failure(run({ ...asked, ...more }, path))
+    expect(message).toMatch(/late-key.csv: .*Line: 500002.*x7/)
+  })
+
+  it.each([{}, { by: ['k'] }])('has a damaged page after half a million rows, with %j', async (more) => {
+    const path = damagedLate(await parquet('late.parquet', MANY_ROWS))
+    const { message } = await failure(run({ ...asked, ...more }, path))
+    expect(message).toMatch(/late.parquet: its pages are damaged/)
   })
 
   describe.each(depth([2] as const, [1, 2] as const))('with a data page of version %d', (version) => {
@@ -282,9 +335,7 @@ describe('a name of a column', () => {
     const [found] = findFiles(table)
     const columns = await database.columns(found!)
     expect(columns.map((column) => column.name)).toContain("'")
-    const rows = await (
-      await database.stream(found!, columns, ' SELECT c3, c4, c7 FROM file ORDER BY c3')
-    ).getRows()
+    const rows = await database.rows(found!, columns, ' SELECT c3, c4, c7 FROM file ORDER BY c3')
     await database.close()
     expect(rows).toEqual([
       ['all', null, 2],

@@ -245,12 +245,12 @@ describe('Arrow', () => {
       const database = new Database()
       const [file] = findFiles(data(name))
       const columns = await database.columns(file!)
-      const result = await database.stream(
+      const rows = await database.rows(
         file!,
         columns,
         ` SELECT ${columns.map((_, i) => `c${i}::VARCHAR`).join(', ')}, place FROM file`,
       )
-      const read = (await result.getRows()).map((row) =>
+      const read = rows.map((row) =>
         Object.fromEntries([...columns.map(({ name: own }, i) => [own, row[i]]), ['place', row.at(-1)]]),
       )
       await database.close()
