@@ -185,7 +185,7 @@ function sliceRows<E extends Estimate>(
       overall,
       ' class="all"',
     ),
-    ...slices.map((one) => row(keyOf(one), one, '')),
+    ...slices.map((one) => row(keyOf(by, one), one, '')),
   ]
   return `<div class="scroll"><table>\n${lines.join('\n')}\n</table></div>`
 }

@@ -87,7 +87,10 @@ export class State {
    *
    * @throws TooManySlices
    */
-  sliceOf(key: SliceKey): number {
+  sliceOf(parts: SliceKey): number {
+    const key = parts.some(isNotFinite)
+      ? parts.map((part) => (isNotFinite(part) ? String(part) : part))
+      : parts
     const text = JSON.stringify(key)
     const known = this.#places.get(text)
     if (known !== undefined) return known
@@ -235,6 +238,11 @@ export class State {
 }
 
 const EMPTY = new Int32Array(0)
+
+/** JSON has no word for it. */
+function isNotFinite(part: SliceKey[number]): boolean {
+  return typeof part === 'number' && !Number.isFinite(part)
+}
 
 /** Where the buckets of slices go: those of slice `i` to `sliceOf(i)`, which has `buckets` of them. */
 function cellsOf(

@@ -318,7 +318,7 @@ function namedKey(by: readonly string[], key: SliceKey): SliceEstimate['key'] {
   return Object.fromEntries(by.map((name, i) => [name, key[i]]))
 }
 
-/** Slices in the order of their keys: numbers by size, texts by their characters, null last. */
+/** Slices in the order of their keys: numbers by size, then texts by their characters, null last. */
 function sortedSlices(keys: readonly SliceKey[]): number[] {
   if (keys.length === 1 && keys[0].length === 0) return []
   return keys.map((_, i) => i).sort((a, b) => compareKeys(keys[a], keys[b]))
@@ -336,6 +336,8 @@ function compareParts(a: SliceKey[number], b: SliceKey[number]): number {
   if (a === b) return 0
   if (a === null || b === null) return a === null ? 1 : -1
   if (typeof a === 'number' && typeof b === 'number') return a - b
+  // A column of numbers has texts, too, where doubles or JSON have no number: 9007199254740993, NaN.
+  if (typeof a === 'number' || typeof b === 'number') return typeof a === 'number' ? -1 : 1
   return String(a) < String(b) ? -1 : 1
 }
 

@@ -41,7 +41,7 @@ function lossTable(report: LossReport, evaluation: Evaluation): string {
   ]
   const rows = [
     row(allKey(evaluation), report.overall),
-    ...report.slices.slice(0, MOST_SLICES).map((slice) => row(keyOf(slice), slice)),
+    ...report.slices.slice(0, MOST_SLICES).map((slice) => row(keyOf(evaluation.by, slice), slice)),
   ]
   return [
     titleOf(report),
@@ -63,7 +63,7 @@ function comparisonTable(comparison: Comparison, evaluation: Evaluation): string
   ]
   const rows = [
     row(allKey(evaluation), overall),
-    ...slices.slice(0, MOST_SLICES).map((slice) => row(keyOf(slice), slice)),
+    ...slices.slice(0, MOST_SLICES).map((slice) => row(keyOf(evaluation.by, slice), slice)),
   ]
   const summary =
     slices.length === 0
@@ -139,9 +139,13 @@ function allKey({ by }: Evaluation): string[] {
   return by.map((_, i) => (i === 0 ? 'all' : ''))
 }
 
-/** The parts of a key as texts. */
-export function keyOf({ key }: Pick<SliceEstimate, 'key'>): string[] {
-  return Object.values(key).map((part) => (part === null ? '(null)' : String(part)))
+/**
+ * The parts of a key as texts.
+ *
+ * @param by the columns, because an object puts names that are integers first
+ */
+export function keyOf(by: readonly string[], { key }: Pick<SliceEstimate, 'key'>): string[] {
+  return by.map((name) => (key[name] === null ? '(null)' : String(key[name])))
 }
 
 function more(slices: number): string[] {

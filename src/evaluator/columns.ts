@@ -1,5 +1,6 @@
 /** Columns of DuckDB -> arrays. Rows never become objects. */
 import type { DuckDBDataChunk, DuckDBListVector, DuckDBVector } from '@duckdb/node-api'
+import { FIRST_INEXACT, keyOfInteger } from './key-values.ts'
 
 /** What the vectors of DuckDB's package have, and do not declare. */
 interface Raw {
@@ -78,11 +79,29 @@ function isRegular(words: Uint32Array, from: number, count: number, width: numbe
 
 /** The value of a key: a number, a text, or null. */
 export function keyAt(vector: DuckDBVector, row: number): string | number | boolean | null {
-  return vector.getItem(row) as string | number | boolean | null
+  const value = vector.getItem(row) as string | number | boolean | bigint | null
+  return typeof value === 'bigint' ? keyOfInteger(value) : value
 }
 
-/** Doubles without nulls; undefined if there are nulls, or if it is no column of doubles. */
+/** Numbers without nulls that doubles hold; undefined if there are others. */
 export function plainNumbers(vector: DuckDBVector): Float64Array | undefined {
-  const { items, validity } = rawOf(vector)
-  return items instanceof Float64Array && validity.data === null ? items : undefined
+  const { items, validity }: { items: unknown; validity: Raw['validity'] } = rawOf(vector)
+  if (validity.data !== null) return undefined
+  if (items instanceof Float64Array) return items
+  return items instanceof BigInt64Array ? safeIntegers(items) : undefined
+}
+
+/** The high words of integers that doubles hold lie between these. */
+const HIGH = FIRST_INEXACT / 2 ** 32
+
+/** Made of their words, because a bigint for each would take ten times as long. */
+function safeIntegers(items: BigInt64Array): Float64Array | undefined {
+  const words = new Int32Array(items.buffer, items.byteOffset, 2 * items.length)
+  const numbers = new Float64Array(items.length)
+  for (let i = 0; i < numbers.length; i++) {
+    const high = words[2 * i + 1]
+    if (high <= -HIGH || high >= HIGH) return undefined
+    numbers[i] = high * 2 ** 32 + (words[2 * i] >>> 0)
+  }
+  return numbers
 }

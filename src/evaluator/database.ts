@@ -299,6 +299,7 @@ const TEXTS = /^(VARCHAR|DATE|TIME|TIMESTAMP.*|UUID|ENUM\(.*\))/
 
 function toColumn({ name, type }: Table['columns'][number]): Column {
   const types = { number: 'DOUBLE', boolean: 'BOOLEAN', text: 'VARCHAR', list: 'DOUBLE[]' }
+  if (type.kind === 'number' && type.isLong) return { name, kind: type.kind, type: 'BIGINT' }
   return { name, kind: type.kind, type: type.kind === 'other' ? type.type : types[type.kind] }
 }
 

@@ -23,6 +23,7 @@ import {
   unreadable,
 } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
+import { keyExpression } from './key-values.ts'
 import { clusterHashes, SliceFinder } from './keys.ts'
 import { DamagedPage } from './parquet/pages.ts'
 import { type ParquetSource, parquetSource } from './parquet/source.ts'
@@ -173,9 +174,7 @@ function valuesOf(plan: Plan, file: DataFile, columns: readonly Column[]): strin
     ({ name, width }) => `CAST(${own(name)} AS ${width === undefined ? 'DOUBLE' : 'DOUBLE[]'})`,
   )
   const keys = [...plan.by, ...(plan.cluster === undefined ? [] : [plan.cluster])].map((name) => {
-    const column = columns[placeOfColumn(file, columns, name)]
-    if (column.kind === 'number') return `CAST(${own(name)} AS DOUBLE)`
-    return column.kind === 'boolean' ? own(name) : `CAST(${own(name)} AS VARCHAR)`
+    return keyExpression(file, columns[placeOfColumn(file, columns, name)], own(name))
   })
   return [...numbers, ...keys]
 }

@@ -88,5 +88,7 @@ export function clusterHashes(
   seed: number,
 ): void {
   const vector = chunk.getColumnVector(column)
-  for (let i = 0; i < count; i++) hashes[at + i] = hashOfText(String(keyAt(vector, from + i)), seed)
+  const numbers = plainNumbers(vector)
+  for (let i = from; i < from + count; i++)
+    hashes[at + i - from] = hashOfText(String(numbers === undefined ? keyAt(vector, i) : numbers[i]), seed)
 }

@@ -84,6 +84,7 @@ export const plans = createRequestPlanSource(createProgramSource(), LIMITS)
 export async function planOf(request: EvaluationRequest, catalog: Catalog, layout: Layout): Promise<Plan> {
   const { by = [], cluster, weight, worst = 0, bootstrap = 0 } = request
   checkRequestNumbers(request)
+  checkNamedOnce(by)
   const columns: { name: string; width: number | undefined }[] = []
   const placeOf = async (name: string) => {
     const known = columns.findIndex((column) => column.name === name)
@@ -193,6 +194,11 @@ function checkRequestNumbers(request: EvaluationRequest) {
       throw problemAt('invalid-value', '/quantiles', `must be between 0 and 1, got ${share}`)
   if (request.compare !== undefined && request.compare.length < 2)
     throw problemAt('invalid-value', '/compare', 'must name the predictions of at least two models')
+}
+
+function checkNamedOnce(by: readonly string[]) {
+  const twice = by.find((name, place) => by.indexOf(name) !== place)
+  if (twice !== undefined) throw problemAt('invalid-value', '/by', `names "${cut(twice)}" twice`)
 }
 
 async function widthOf(layout: Layout, name: string): Promise<number | undefined> {

@@ -4,13 +4,14 @@
  * to the kernels.
  */
 import { TOO_LARGE } from '../evaluation/binned-sums.ts'
-import { type SliceKey, State } from '../evaluation/state.ts'
+import { State } from '../evaluation/state.ts'
 import type { Kind } from '../losses/define.ts'
 import { CannotWrite, type SourceRequest } from '../sources/contract.ts'
 import sql from '../sources/targets/sql.ts'
 import { writeSource } from '../sources/write.ts'
-import { type Column, type Database, placeOfColumn, unreadable } from './database.ts'
+import { type Database, placeOfColumn, unreadable } from './database.ts'
 import type { Part } from './kernel-road.ts'
+import { keyExpression, keyOfInteger } from './key-values.ts'
 import type { LossPlan, Plan } from './plan.ts'
 
 /** The queries of a plan, ready for any file. */
@@ -85,6 +86,7 @@ export async function evaluateInSql(
   const { file } = part
   const columns = await database.columns(file)
   const places = plan.by.map((name) => placeOfColumn(file, columns, name))
+  // Rows are put together by the column as it is, which is faster than by what it is cast to.
   const named = places.map((place, i) => `c${place} AS k${i}`)
   const numbers = plan.columns.map(
     ({ name }, i) => `CAST(c${placeOfColumn(file, columns, name)} AS DOUBLE) AS n${i}`,
@@ -92,7 +94,7 @@ export async function evaluateInSql(
   const groups = plan.by.map((_, i) => `k${i}`)
   const query = [
     `, rows AS (SELECT ${[...numbers, ...named].join(', ')} FROM file), ${steps.join(', ')}`,
-    `SELECT ${[...places.map((place, i) => keyOf(columns[place], `k${i}`)), 'CAST(count(*) AS DOUBLE)', strangersOf(plan), ...sumsOf(plan)].join(', ')}`,
+    `SELECT ${[...places.map((place, i) => keyExpression(file, columns[place], `k${i}`)), 'CAST(count(*) AS DOUBLE)', strangersOf(plan), ...sumsOf(plan)].join(', ')}`,
     `FROM l${steps.length - 1}${groups.length === 0 ? '' : ` GROUP BY ${groups.join(', ')}`}`,
   ].join('\n')
   try {
@@ -102,12 +104,7 @@ export async function evaluateInSql(
   }
 }
 
-type Row = readonly (string | number | boolean | null)[]
-
-/** Rows are put together by the column as it is, which is faster than by what it is cast to. */
-function keyOf({ kind }: Column, key: string): string {
-  return kind === 'boolean' ? key : `CAST(${key} AS ${kind === 'number' ? 'DOUBLE' : 'VARCHAR'})`
-}
+type Row = readonly (string | number | boolean | bigint | null)[]
 
 /** How many rows have a number that is not of its kind. */
 function strangersOf({ losses }: Plan): string {
@@ -137,7 +134,8 @@ function stateOf(plan: Plan, rows: readonly Row[]): State | undefined {
     const [count, strange, ...sums] = row.slice(keys) as (number | null)[]
     if (count === 0) continue
     if (strange !== 0) return undefined
-    const slice = state.sliceOf(row.slice(0, keys) as SliceKey)
+    const key = row.slice(0, keys).map((part) => (typeof part === 'bigint' ? keyOfInteger(part) : part))
+    const slice = state.sliceOf(key)
     state.rows[slice] += count!
     for (let i = 0; i < state.series.length; i++) {
       const [known, sum, squares] = sums.slice(3 * i, 3 * i + 3) as number[]

@@ -69,6 +69,11 @@ async function rowsOf(
 
 function shownValue(text: string | null, kind: string): string | number | null {
   if (text === null) return null
-  if (kind === 'number') return Number(text)
+  if (kind === 'number') return isExact(text) ? Number(text) : text
   return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}...` : text
+}
+
+/** Integers that no double holds, such as identifiers, stay as they are. */
+function isExact(text: string): boolean {
+  return !/^-?\d+$/.test(text) || Number.isSafeInteger(Number(text))
 }

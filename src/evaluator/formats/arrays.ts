@@ -2,7 +2,7 @@
 import { cut } from '../../errors.ts'
 import { sizeOf } from '../../tensor.ts'
 import type { ColumnRows, ColumnType, Table, TableColumn } from './define.ts'
-import { bytesOf, type Element, swap, widen } from './elements.ts'
+import { bytesOf, type Element, isLong, swap, widen } from './elements.ts'
 import type { FileBytes } from './file-bytes.ts'
 
 /** An array in a file. */
@@ -114,11 +114,15 @@ function rowBytesOf({ element, shape: [, width = 1] }: StoredArray): number {
 }
 
 function typeOf({ shape, element }: StoredArray): ColumnType {
-  if (shape.length === 1 && typeof element === 'object') return { kind: 'text' }
-  if (shape.length === 1) return { kind: element === 'bool' ? 'boolean' : 'number' }
+  if (shape.length === 1) return columnTypeOf(element)
   const isList = shape.length === 2 && shape[1] > 0 && shape[1] <= MOST_WIDTH
   if (isList && element !== 'bool' && typeof element === 'string') return { kind: 'list', length: shape[1] }
   return { kind: 'other', type: `${typeof element === 'string' ? element : 'text'}[${shape.join(', ')}]` }
+}
+
+function columnTypeOf(element: StoredArray['element']): ColumnType {
+  if (typeof element === 'object') return { kind: 'text' }
+  return element === 'bool' ? { kind: 'boolean' } : { kind: 'number', isLong: isLong(element) }
 }
 
 function commonLength(arrays: readonly StoredArray[]): number {

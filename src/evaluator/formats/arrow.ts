@@ -4,7 +4,7 @@ import { BatchBody } from './arrow-ipc/bodies.ts'
 import { type Field, type FieldType, fieldsOf } from './arrow-ipc/fields.ts'
 import { batchOf, type Message, messagesOf, type RecordBatch } from './arrow-ipc/messages.ts'
 import type { ColumnRows, ColumnType, FormatDefinition, Source, Table, TableColumn } from './define.ts'
-import { bytesOf, type Element, widen } from './elements.ts'
+import { bytesOf, type Element, isLong, widen } from './elements.ts'
 import { FileBytes } from './file-bytes.ts'
 
 export default {
@@ -164,6 +164,7 @@ class ArrowFile implements Table {
 function columnType(type: FieldType): ColumnType {
   switch (type.kind) {
     case 'number':
+      return { kind: 'number', isLong: isLong(type.element) }
     case 'boolean':
     case 'text':
       return { kind: type.kind }

@@ -2,7 +2,9 @@
 
 /** What a column of a table holds. Lists may have a fixed length. */
 export type ColumnType =
-  | { readonly kind: 'number' | 'boolean' | 'text' }
+  | { readonly kind: 'boolean' | 'text' }
+  /** Doubles. Some of them may have been integers of 64 bits that no double holds. */
+  | { readonly kind: 'number'; readonly isLong?: boolean }
   | { readonly kind: 'list'; readonly length: number | undefined }
   /** Something that nobody can evaluate. It reads as null. */
   | { readonly kind: 'other'; readonly type: string }

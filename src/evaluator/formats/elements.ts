@@ -54,6 +54,11 @@ const ELEMENTS = {
 
 export type Element = keyof typeof ELEMENTS
 
+/** Whether a double may not hold its numbers. */
+export function isLong(element: Element): boolean {
+  return element === 'int64' || element === 'uint64'
+}
+
 export function bytesOf(element: Element): number {
   return ELEMENTS[element].bytes
 }

@@ -3,6 +3,7 @@
 import { PlaceTable } from '../../evaluation/place-table.ts'
 import { hashOfText } from '../../evaluation/random.ts'
 import type { SliceKey, State } from '../../evaluation/state.ts'
+import { FIRST_INEXACT, isLong } from '../key-values.ts'
 import type { ColumnReader, Dictionary } from './column-reader.ts'
 import { NotReadHere, type ParquetColumn } from './footer.ts'
 
@@ -21,6 +22,7 @@ const [FIRST_DAY, LAST_DAY] = [-719_162, 2_932_896]
 function partOf({ type }: ParquetColumn, value: number | string): Part {
   if (typeof value === 'string') return value
   if (type === 'BOOLEAN') return value !== 0
+  if (Math.abs(value) >= FIRST_INEXACT && isLong(type!)) throw new NotReadHere()
   if (type !== 'DATE') return value
   if (value < FIRST_DAY || value > LAST_DAY) throw new NotReadHere()
   return new Date(value * DAY_MS).toISOString().slice(0, 10)
