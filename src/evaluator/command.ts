@@ -9,7 +9,7 @@ import { count, evaluationTable } from '../evaluation/text-table.ts'
 import { didYouMean } from '../nearest.ts'
 import { Database, type DataFile } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
-import { findFiles } from './files.ts'
+import { findFiles, type Search } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
 import { checkOutput, writeOutput } from './output.ts'
 import { ProgressBar, type Screen } from './progress-bar.ts'
@@ -156,6 +156,9 @@ interface Answered {
  */
 const PATIENT = '--interrupt-budget=2000000'
 
+/** On this machine, people may read whatever their links lead to. */
+const HERE: Search = { followsLinks: true }
+
 async function evaluateHere(
   path: string,
   asked: EvaluationRequest,
@@ -163,7 +166,7 @@ async function evaluateHere(
   terminal: Terminal,
 ): Promise<Answered> {
   setFlagsFromString(PATIENT)
-  const files = findFiles(path)
+  const files = findFiles(path, HERE)
   const wanted = threads === undefined ? availableParallelism() : numberOf(threads, '--threads', 1)
   const ahead = wanted > 1 && areLarge(files) ? new Threads(wanted - 1) : undefined
   // They load beside this thread.
@@ -205,7 +208,7 @@ async function evaluateThere(
 /** @returns undefined if there are none */
 function filesHere(path: string): DataFile[] | undefined {
   try {
-    return findFiles(path)
+    return findFiles(path, HERE)
   } catch (error) {
     if (error instanceof EvaluationFailed && !existsSync(path)) return undefined
     throw error
