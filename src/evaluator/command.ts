@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
-import { count, evaluationTable } from '../evaluation/text-table.ts'
+import { count, evaluationTable, visible } from '../evaluation/text-table.ts'
 import { didYouMean } from '../nearest.ts'
 import { Database, type DataFile } from './database.ts'
 import { EvaluationFailed, systemWords } from './failure.ts'
@@ -232,7 +232,7 @@ async function guess(request: EvaluationRequest, file: DataFile): Promise<Guess>
 }
 
 function tellGuess(guessed: Guess['guessed'], { out }: Terminal) {
-  const parts = Object.entries(guessed).map(([input, column]) => `${column} as the ${input}`)
+  const parts = Object.entries(guessed).map(([input, column]) => `${visible(column)} as the ${input}`)
   if (parts.length > 0)
     out(
       `Took ${parts.join(' and ')}; ${Object.keys(guessed)

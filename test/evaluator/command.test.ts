@@ -201,6 +201,32 @@ describe.each(['--out', '--report'])('what %s cannot write is told before anythi
   })
 })
 
+describe('a terminal', () => {
+  const KEY = 'a\u001b[31m\nred\u202e'
+  const SHOWN = 'a\\u001b[31m\\nred\\u202e'
+
+  it('is shown the controls of keys and names, which do nothing to it', async () => {
+    const path = join(folder, 'controls.csv')
+    writeFileSync(path, `y,y_hat,"by\u001b[0m"\n1,2,"${KEY}"\n3,3,"k\u200dk"\n`)
+    const asked = ['--loss', 'l1', '--by', 'by\u001b[0m', '--worst', '2']
+    const { printed } = await run([path, ...asked])
+    expect(printed).toMatch(/^by\\u001b\[0m +rows/m)
+    expect(printed.split('\n').filter((line) => line.startsWith(`${SHOWN}  `))).toHaveLength(1)
+    expect(printed).toMatch(/^k\u200dk +1 /m)
+    for (const control of ['\u001b', '\u202e']) expect(printed).not.toContain(control)
+    const json = JSON.parse((await run([path, ...asked, '--json'])).printed) as Evaluation
+    expect(json.losses[0]!.slices.map(({ key }) => key)).toContainEqual({ 'by\u001b[0m': KEY })
+  })
+
+  it('is shown them in the names of columns that are compared, too', async () => {
+    const path = join(folder, 'compared.csv')
+    writeFileSync(path, `y,"m\u001b[1m",n\n1,2,3\n2,2,2\n`)
+    const { printed } = await run([path, '--loss', 'l1', '--targets', 'y', '--compare', 'm\u001b[1m,n'])
+    expect(printed).toContain('l1: n minus m\\u001b[1m (negative: n is better)')
+    expect(printed).not.toContain('\u001b')
+  })
+})
+
 describe('what --loss names', () => {
   const lossOf = async (loss: string) =>
     JSON.parse((await run([EXAMPLE, '--loss', loss, '--json'])).printed).losses[0]
