@@ -4,6 +4,7 @@
  * time of an evaluation of a few rows would be that of loading.
  */
 import { Problem } from './errors.ts'
+import { visible } from './evaluation/text-table.ts'
 import { EvaluationFailed } from './evaluator/failure.ts'
 
 /** As a shell reports a program that Ctrl-C has ended. */
@@ -28,8 +29,14 @@ try {
   }
 } catch (error) {
   const isTold = told.some((kind) => error instanceof kind)
-  console.error(isTold ? (error as Error).message : error)
+  console.error(isTold ? messageOf(error as Error) : error)
   process.exitCode = error instanceof Interrupted ? INTERRUPTED : 1
+}
+
+/** What is wrong with data or a request is one line, whatever the names in it are. A usage has more lines. */
+function messageOf(error: Error): string {
+  const isOneLine = error instanceof EvaluationFailed || error instanceof Problem
+  return isOneLine ? visible(error.message) : error.message.split('\n').map(visible).join('\n')
 }
 
 async function evaluate(args: string[]) {

@@ -20,6 +20,18 @@ function lossd(...args: string[]) {
   return { status, stdout, stderr }
 }
 
+describe('lossd evaluate', () => {
+  it('tells a failure in one line, whatever the names of columns are', () => {
+    const file = join(folder, 'names.csv')
+    writeFileSync(file, 'y,"a\u001b[31m\nb"\n1,2\n')
+    const { status, stderr } = lossd('evaluate', file, '--predictions', 'y_hat', '--targets', 'y')
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^\S*names.csv has no column "y_hat"; it has y, a\\u001b\[31m\\nb.*\n$/),
+    ])
+  })
+})
+
 describe('lossd analyze', () => {
   it('prints what is proved of a formula in a file, and a plot', () => {
     const file = join(folder, 'formula.txt')

@@ -25,7 +25,7 @@ export function evaluationTable(evaluation: Evaluation): string {
 function header({ files, rows, used, computed_by }: Evaluation): string {
   const what = files.length === 1 ? files[0] : `${files.length} files`
   const left = used === rows ? '' : `, of which ${count(used)} count`
-  return `${what}: ${count(rows)} rows${left}. Computed by ${computed_by}.`
+  return `${visible(what)}: ${count(rows)} rows${left}. Computed by ${computed_by}.`
 }
 
 function lossTable(report: LossReport, evaluation: Evaluation): string {
@@ -44,7 +44,7 @@ function lossTable(report: LossReport, evaluation: Evaluation): string {
     ...report.slices.slice(0, MOST_SLICES).map((slice) => row(keyOf(evaluation.by, slice), slice)),
   ]
   return [
-    titleOf(report),
+    visible(titleOf(report)),
     table(head, rows, evaluation.by.length),
     ...more(report.slices.length),
     ...worstRows(report),
@@ -52,7 +52,8 @@ function lossTable(report: LossReport, evaluation: Evaluation): string {
 }
 
 function comparisonTable(comparison: Comparison, evaluation: Evaluation): string {
-  const { loss, a, b, overall, slices, counts } = comparison
+  const { overall, slices, counts } = comparison
+  const [loss, a, b] = [comparison.loss, comparison.a, comparison.b].map(visible)
   const head = [...evaluation.by, 'rows', 'difference', '95 % interval', `${b} is`]
   const row = (key: readonly string[], estimate: Estimate & { readonly verdict: string }) => [
     ...key,
@@ -97,7 +98,7 @@ function badRows({ bad }: Evaluation): string[] {
   if (bad.length === 0) return []
   const lines = bad.map(({ reason, count: rows, first }) => {
     const places = first.map(({ row }) => row).join(', ')
-    return `  ${count(rows)}: ${reason} (first rows: ${places})`
+    return `  ${count(rows)}: ${visible(reason)} (first rows: ${places})`
   })
   return [`Rows that were left out:\n${lines.join('\n')}`]
 }
@@ -117,7 +118,7 @@ function explanation({ uncertainty, losses, by, weight, bad }: Evaluation): stri
       ? [['row', 'its place in the file, from 0 on'] as const]
       : []),
   ]
-  return lines.map(([term, meaning]) => `${term.padEnd(14)}  ${meaning}`).join('\n')
+  return lines.map(([term, meaning]) => `${term.padEnd(14)}  ${visible(meaning)}`).join('\n')
 }
 
 /** How intervals are computed, in a sentence. */
@@ -177,9 +178,29 @@ export function signed(x: number | null): string {
 }
 
 /** Texts to the left, numbers to the right. */
-function table(head: readonly string[], rows: readonly (readonly string[])[], texts: number): string {
+function table(names: readonly string[], cells: readonly (readonly string[])[], texts: number): string {
+  const [head, ...rows] = [names, ...cells].map((row) => row.map(visible))
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)))
   const line = (row: readonly string[]) =>
     row.map((cell, i) => (i < texts ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')
   return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)].join('\n')
+}
+
+/** Characters that are no text to a terminal, or change the order of text. Joiners are part of words and emoji. */
+const CONTROLS = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\u2028\u2029]/gu
+const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+/**
+ * A text of somebody else's for a terminal: its controls are shown and do nothing.
+ *
+ * @example
+ * visible('a\nb') // 'a\\nb'
+ */
+export function visible(text: string): string {
+  return text.replaceAll(CONTROLS, (sign) => SHORT[sign] ?? escaped(sign))
+}
+
+function escaped(sign: string): string {
+  const code = sign.codePointAt(0)!.toString(16)
+  return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, '0')}`
 }

@@ -5,13 +5,13 @@ import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
-import { count, evaluationTable } from '../evaluation/text-table.ts'
+import { count, evaluationTable, visible } from '../evaluation/text-table.ts'
 import { didYouMean } from '../nearest.ts'
 import { Database, type DataFile } from './database.ts'
-import { EvaluationFailed } from './failure.ts'
-import { findFiles } from './files.ts'
+import { EvaluationFailed, systemWords } from './failure.ts'
+import { findFiles, type Search, statsAt } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
-import { checkOutput, writeOutput } from './output.ts'
+import { checkOutput, checkWritable, writeOutput } from './output.ts'
 import { ProgressBar, type Screen } from './progress-bar.ts'
 import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk, type Road } from './request.ts'
 import type { Costs } from './road.ts'
@@ -86,7 +86,9 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
       `evaluate takes one file, one folder, or a pattern in quotes, got ${positionals.slice(0, 3).join(' ')}${positionals.length > 3 ? ' ...' : ''}`,
     )
   const asked = requestOf(values)
-  if (values.out !== undefined) checkOutput(values.out)
+  const { report, out } = values
+  if (out !== undefined) checkOutput(out)
+  for (const path of [report, out]) if (path !== undefined) await written(path, () => checkWritable(path))
   const { answer, guessed } =
     values.url === undefined
       ? await evaluateHere(path, asked, values.threads, terminal)
@@ -94,7 +96,6 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
   if (!values.json) tellGuess(guessed, terminal)
   terminal.out(values.json ? JSON.stringify(answer, null, 2) : evaluationTable(answer).trimEnd())
   if (args.length === 1) terminal.out(nextSteps(path))
-  const { report, out } = values
   if (report !== undefined) await written(report, () => writeFileSync(report, reportPage(answer)))
   if (out !== undefined) await written(out, () => writeOutput(out, answer))
 }
@@ -133,15 +134,10 @@ async function written(path: string, write: () => void | Promise<void>): Promise
   try {
     await write()
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === undefined) throw error
-    throw new EvaluationFailed(
-      'unwritable',
-      `${path} cannot be written: ${message.replace(/^\w+: |, \w+ '.*$/g, '')}`,
-      {
-        cause: error,
-      },
-    )
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
+    throw new EvaluationFailed('unwritable', `${path} cannot be written: ${systemWords(error)}`, {
+      cause: error,
+    })
   }
 }
 
@@ -156,6 +152,9 @@ interface Answered {
  */
 const PATIENT = '--interrupt-budget=2000000'
 
+/** On this machine, people may read whatever their links lead to. */
+const HERE: Search = { followsLinks: true }
+
 async function evaluateHere(
   path: string,
   asked: EvaluationRequest,
@@ -163,7 +162,7 @@ async function evaluateHere(
   terminal: Terminal,
 ): Promise<Answered> {
   setFlagsFromString(PATIENT)
-  const files = findFiles(path)
+  const files = findFiles(path, HERE)
   const wanted = threads === undefined ? availableParallelism() : numberOf(threads, '--threads', 1)
   const ahead = wanted > 1 && areLarge(files) ? new Threads(wanted - 1) : undefined
   // They load beside this thread.
@@ -205,7 +204,7 @@ async function evaluateThere(
 /** @returns undefined if there are none */
 function filesHere(path: string): DataFile[] | undefined {
   try {
-    return findFiles(path)
+    return findFiles(path, HERE)
   } catch (error) {
     if (error instanceof EvaluationFailed && !existsSync(path)) return undefined
     throw error
@@ -233,7 +232,7 @@ async function guess(request: EvaluationRequest, file: DataFile): Promise<Guess>
 }
 
 function tellGuess(guessed: Guess['guessed'], { out }: Terminal) {
-  const parts = Object.entries(guessed).map(([input, column]) => `${column} as the ${input}`)
+  const parts = Object.entries(guessed).map(([input, column]) => `${visible(column)} as the ${input}`)
   if (parts.length > 0)
     out(
       `Took ${parts.join(' and ')}; ${Object.keys(guessed)
@@ -292,20 +291,54 @@ function quantilesOf({ quantiles, report }: Values): readonly number[] | undefin
   return report === undefined ? undefined : DEFAULT_QUANTILES
 }
 
-/** `huber:delta=2,reduction=...`, or a file. */
+/** `huber:delta=2,reduction=...`, or a file. A folder that is called like a loss is no file. */
 function lossAsk(asked: string): LossAsk {
   const [name, ...rest] = asked.split(':')
   const params = paramsOf(rest.join(':'))
-  if (!existsSync(name)) return { loss: name, params }
-  const content = readFileSync(name, 'utf8')
+  const stats = statsAt(name)
+  if (stats === undefined || stats.isDirectory()) return { loss: name, params }
+  const content = textOf(name)
   return name.endsWith('.json')
-    ? { definition: JSON.parse(content) as object, params }
+    ? { definition: definitionIn(name, content), params }
     : { formula: content.trimEnd(), params }
 }
 
+/** @throws TypeError of one line */
+function textOf(name: string): string {
+  try {
+    return readFileSync(name, 'utf8')
+  } catch (error) {
+    throw new TypeError(`--loss: ${name} cannot be read: ${systemWords(error)}`, { cause: error })
+  }
+}
+
+/** @throws TypeError of one line */
+function definitionIn(name: string, content: string): object {
+  try {
+    return JSON.parse(content) as object
+  } catch (error) {
+    const why = (error as Error).message.replaceAll(/\s+/g, ' ')
+    throw new TypeError(`--loss: ${name} is not JSON: ${why}`, { cause: error })
+  }
+}
+
 function paramsOf(given: string): Record<string, unknown> {
-  const pairs = given === '' ? [] : given.split(',').map((one) => assignment(one, '--loss'))
+  const pairs = given === '' ? [] : splitAtCommas(given).map((one) => assignment(one, '--loss'))
   return Object.fromEntries(pairs.map(([name, value]) => [name, valueOfWord(value)]))
+}
+
+/** @example splitAtCommas('cutoffs=[1,2],name="a,b"') // ['cutoffs=[1,2]', 'name="a,b"'] */
+function splitAtCommas(given: string): string[] {
+  const parts = ['']
+  let [depth, isQuoted] = [0, false]
+  for (const [sign] of given.matchAll(/\\.|./gsu)) {
+    if (sign === '"') isQuoted = !isQuoted
+    if (!isQuoted && '[{'.includes(sign)) depth++
+    if (!isQuoted && ']}'.includes(sign)) depth--
+    if (sign === ',' && !isQuoted && depth <= 0) parts.push('')
+    else parts.push(`${parts.pop()}${sign}`)
+  }
+  return parts
 }
 
 /** A number, true, false or null; or a word. */

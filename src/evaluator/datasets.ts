@@ -2,12 +2,12 @@
  * The folder whose files callers of the service may name. Nothing outside of it is ever opened: paths are relative, and no
  * part of one may be a link.
  */
-import { lstatSync, realpathSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { cut, problemAt } from '../errors.ts'
 import type { DataFile } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
-import { findFiles, isHidden } from './files.ts'
+import { findFiles, isHidden, linkStatsAt } from './files.ts'
 
 const POINTER = '/source/path'
 const MOST_LENGTH = 1024
@@ -24,9 +24,12 @@ const STRANGE = /[\p{Cc}\p{Cf}\\]/u
 export function findDatasets(folder: string, path: string): DataFile[] {
   checkPath(path)
   const root = realpathSync(folder)
-  checkFixedPart(root, path)
-  const files = found(() => findFiles(join(root, path)), root)
-  for (const file of files) checkNoLinks(root, file.path)
+  const files = found(() => {
+    checkFixedPart(root, path)
+    const files = findFiles(join(root, path))
+    for (const file of files) checkNoLinks(root, file.path)
+    return files
+  }, root)
   return files.map((file) => ({ ...file, root, name: relative(root, file.path).replaceAll(sep, '/') }))
 }
 
@@ -59,7 +62,7 @@ function checkNoLinks(root: string, path: string) {
   let at = root
   for (const part of relative(root, path).split(sep)) {
     at = join(at, part)
-    const stats = isHidden(part) ? undefined : lstatSync(at, { throwIfNoEntry: false })
+    const stats = isHidden(part) ? undefined : linkStatsAt(at)
     if (stats === undefined || stats.isSymbolicLink() || !(stats.isFile() || stats.isDirectory()))
       throw nothingThere(relative(root, path))
   }
@@ -76,6 +79,10 @@ function found(find: () => DataFile[], root: string): DataFile[] {
     return find()
   } catch (error) {
     if (!(error instanceof EvaluationFailed)) throw error
-    throw problemAt('invalid-value', POINTER, error.message.replaceAll(`${root}${sep}`, ''))
+    throw problemAt(
+      'invalid-value',
+      POINTER,
+      error.message.replaceAll(`${root}${sep}`, '').replaceAll(root, '.'),
+    )
   }
 }

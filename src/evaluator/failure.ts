@@ -15,6 +15,16 @@ export class EvaluationFailed extends Error {
   }
 }
 
+/**
+ * What the system says of a failure, without its code, the call and the path.
+ *
+ * @example
+ * systemWords(error) // 'no such file or directory'
+ */
+export function systemWords(error: unknown): string {
+  return (error as Error).message.replace(/^\w+: |, \w+( '.*)?$/gs, '')
+}
+
 /** A failure on its way to another thread. */
 export interface ThreadFailure {
   /** Of a problem, or of data that cannot be evaluated. */

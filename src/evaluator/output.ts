@@ -1,7 +1,16 @@
 /** The numbers of an evaluation as a file: JSON, CSV or Parquet, by its ending. */
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { extname, join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import type * as Api from '@duckdb/node-api'
 import type { Evaluation } from '../evaluation/result.ts'
 import type { Table } from './formats/define.ts'
@@ -25,6 +34,19 @@ const WRITERS: Readonly<Record<string, (path: string, answer: Evaluation) => voi
 export function checkOutput(path: string): void {
   if (!Object.hasOwn(WRITERS, extname(path)))
     throw new TypeError(`--out takes a file that ends in ${Object.keys(WRITERS).join(', ')}, got "${path}"`)
+}
+
+/**
+ * Neither creates nor changes the file.
+ *
+ * @throws the error of the system if it could not be written
+ */
+export function checkWritable(path: string): void {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  // It fails, in the words of the system.
+  if (stats?.isDirectory() || path === '') openSync(path, 'r+')
+  // `new/` is in a folder that does not exist.
+  accessSync(stats === undefined ? dirname(`${path}_`) : path, constants.W_OK)
 }
 
 /** Writes what {@link checkOutput} has let pass. */

@@ -5,13 +5,13 @@ import type { StateOptions } from '../evaluation/state.ts'
 import type { SeriesMeaning } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import { ANONYMOUS } from '../losses/custom.ts'
-import { expandLoss, type Loss, type Params, type ResolvedLoss, withoutPreset } from '../losses/define.ts'
+import { type Loss, type Params, type ResolvedLoss, withoutPreset } from '../losses/define.ts'
 import { createProgramSource, holdsIndices } from '../losses/program.ts'
 import { didYouMean } from '../nearest.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
 import { definitionOfFormula } from '../schemas/formula-source.ts'
-import { createRequestPlanSource, type RequestPlan } from '../schemas/request-plan.ts'
+import { createRequestPlanSource, expanded, type RequestPlan } from '../schemas/request-plan.ts'
 import { checkParams } from '../schemas/unknown-names.ts'
 import type { Decoded, DecodedTensor } from '../wire/define.ts'
 import { type Column, type DataFile, namesIn, placeOfColumn } from './database.ts'
@@ -237,7 +237,7 @@ async function inputsOf(
   placeOf: PlaceOf,
   columns: readonly { readonly width: number | undefined }[],
 ): Promise<InputPlan[]> {
-  const { inputs } = expandLoss(loss, params)
+  const { inputs } = expanded(loss, params)
   const given = columnsByInput(loss, inputs, request, model, layout)
   const found: InputPlan[] = []
   for (const [name, names] of given) {
@@ -330,9 +330,7 @@ function planOfSample(
     if (!(error instanceof Problem) || error.code !== 'shape-mismatch') throw error
     const pointer = error.options.errors?.[0]?.pointer
     const input = inputs.find(({ name }) => pointer === `/${name}`)
-    throw input === undefined
-      ? error
-      : wrongColumns(expandLoss(resolved.loss, params), inputs, input, columns)
+    throw input === undefined ? error : wrongColumns(expanded(resolved.loss, params), inputs, input, columns)
   }
 }
 

@@ -14,7 +14,13 @@ import {
   type Program,
   valueAxes as valueAxesOf,
 } from '../language/ir.ts'
-import { type BatchDependence, expandLoss, type Loss, type ResolvedLoss } from '../losses/define.ts'
+import {
+  type BatchDependence,
+  expandLoss,
+  type Loss,
+  type Params,
+  type ResolvedLoss,
+} from '../losses/define.ts'
 import {
   batchAxisOf,
   batchDependenceOf,
@@ -139,7 +145,7 @@ function makePlan(
   if (resolved.loss.expand === undefined) checkNames(resolved.loss, decoded)
   else checkParamNames(resolved.loss, decoded)
   const options = checkOptions(resolved, decoded.options)
-  const loss = expanded(resolved.loss, options)
+  const loss = expanded(resolved.loss, options.params)
   if (loss !== resolved.loss) checkNames(loss, decoded)
   checkAreNumbers(decoded)
   const tensors = presentInputs(loss, decoded)
@@ -197,8 +203,12 @@ function makePlan(
   return Object.freeze({ ...plan, explanation: options.explain ? explanationOf(plan) : undefined })
 }
 
-/** @throws Problem `param-invalid` for parameters that contradict each other */
-function expanded(loss: Loss, { params }: RequestOptions): Loss {
+/**
+ * The loss with the inputs that its parameters give it.
+ *
+ * @throws Problem `param-invalid` for parameters that contradict each other
+ */
+export function expanded(loss: Loss, params: Params): Loss {
   try {
     return expandLoss(loss, params)
   } catch (error) {

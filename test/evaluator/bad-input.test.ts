@@ -1,6 +1,7 @@
 /** Whatever a file or a request is: one precise sentence, no job that hangs, no memory beyond the limit, nothing opened outside. */
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -297,6 +298,79 @@ async function toldOf(path: string): Promise<string> {
   expect(performance.now() - started).toBeLessThan(30_000)
   expect(process.memoryUsage.rss() - before).toBeLessThan(400 * 2 ** 20)
   return message
+}
+
+describe('a path', () => {
+  const found = (path: string, search = {}) =>
+    findFiles(join(folder, path), search).map((one) => one.path.slice(folder.length + 1))
+
+  beforeAll(() => {
+    for (const own of ['blobs', 'cache/deep', 'closed/inner'])
+      mkdirSync(join(folder, own), { recursive: true })
+    for (const own of ['blobs/4f1a', 'cache/b.csv', 'cache/deep/c.csv', 'closed/a.csv'])
+      file(own, 'y,y_hat\n1,2\n')
+    symlinkSync('../blobs/4f1a', join(folder, 'cache/a.csv'))
+    symlinkSync('../cache', join(folder, 'cache/round'))
+    symlinkSync('../cache/b.csv', join(folder, 'cache/notes'))
+    mkdirSync(join(folder, 'missing'))
+    symlinkSync('../blobs/gone', join(folder, 'missing/a.csv'))
+    symlinkSync('b.csv', join(folder, 'missing/b.csv'))
+  })
+
+  it.each([
+    ['below a file', 'blobs/4f1a/x.csv', /4f1a\/x.csv: there is no such file$/],
+    ['of a name that is too long', 'x'.repeat(300), /there is no such file$/],
+    ['with a folder that is too long', `${'x'.repeat(300)}/*.csv`, /there is no such folder$/],
+    ['that is a link to itself', 'missing/b.csv', /there is no such file$/],
+  ])('%s is told in one line', (_, path, message) => {
+    expect(() => found(path)).toThrow(message)
+  })
+
+  it.each(['closed', 'closed/**/*.csv'])(
+    'with a folder that nobody may read is told in one line: %s',
+    (path) => {
+      const inner = join(folder, 'closed/inner')
+      chmodSync(inner, 0)
+      const told = /closed\/inner: permission denied$/
+      asNobody(() => expect(() => found(path)).toThrow(told))
+      asNobody(() =>
+        expect(() => findDatasets(folder, path)).toThrow(/^\/source\/path: closed\/inner: permission/),
+      )
+      expect(asNobody(() => found('closed/*.csv'))).toEqual(['closed/a.csv'])
+      chmodSync(inner, 0o700)
+    },
+  )
+
+  it.each([
+    ['cache', ['cache/a.csv', 'cache/b.csv', 'cache/deep/c.csv']],
+    ['cache/*.csv', ['cache/a.csv', 'cache/b.csv']],
+    ['cache/**', ['cache/a.csv', 'cache/b.csv', 'cache/deep/c.csv']],
+    ['cache/round/deep', ['cache/round/deep/c.csv']],
+  ])('on this machine is searched for links to files, but not to folders: %s', (path, files) => {
+    expect(found(path, { followsLinks: true })).toEqual(files)
+  })
+
+  it.each(['missing', 'missing/*.csv'])('with a link that leads nowhere lacks a file: %s', (path) => {
+    expect(() => found(path, { followsLinks: true })).toThrow(/missing\/a.csv: there is no such file$/)
+  })
+
+  it('of the service is searched as if there were no links', () => {
+    expect(findDatasets(folder, 'cache').map(({ name }) => name)).toEqual(['cache/b.csv', 'cache/deep/c.csv'])
+    expect(() => findDatasets(folder, 'missing')).toThrow(/there are no files with data/)
+  })
+})
+
+/** The administrator may read everything. */
+function asNobody<T>(act: () => T): T {
+  const isAdministrator = process.geteuid?.() === 0
+  if (!isAdministrator) return act()
+  chmodSync(folder, 0o755)
+  process.seteuid!(65_534)
+  try {
+    return act()
+  } finally {
+    process.seteuid!(0)
+  }
 }
 
 describe('a name of a column', () => {

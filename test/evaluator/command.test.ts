@@ -1,5 +1,13 @@
 /** `lossd evaluate` on a service: what it uploads, prints and writes, and what becomes of the job when nobody waits for it. */
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,9 +22,12 @@ const EXAMPLE = fileURLToPath(new URL('../../examples/data/predictions.parquet',
 const WAIT = { timeout: 60_000, interval: 20 }
 const ASKED = ['--loss', 'huber:delta=2', '--by', 'region', '--bootstrap', '50', '--worst', '3']
 
+const BROKEN = join(tmpdir(), `lossd-${process.pid}-broken.json`)
+
 let folder: string
 let server: Kept
 beforeAll(async () => {
+  writeFileSync(BROKEN, '{\n  "name": }')
   folder = mkdtempSync(join(tmpdir(), 'lossd-command-'))
   mkdirSync(join(folder, 'data/sales'), { recursive: true })
   copyFileSync(EXAMPLE, join(folder, 'data/sales/monday.parquet'))
@@ -25,6 +36,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await server.close()
   rmSync(folder, { recursive: true })
+  rmSync(BROKEN)
 })
 
 interface Ran {
@@ -163,6 +175,79 @@ it.each(['result.xlsx', 'result'])(
   },
 )
 
+describe.each(['--out', '--report'])('what %s cannot write is told before anything is computed', (option) => {
+  /** What is printed before the failure, and the failure. */
+  async function refused(path: string) {
+    let printed = ''
+    const out = (text: string) => {
+      printed += text
+    }
+    const error = await run([EXAMPLE, option, path], { out }).catch((thrown: unknown) => thrown as Error)
+    return [printed, (error as Error).message]
+  }
+
+  it.each([
+    ['a folder', 'full.json', 'illegal operation on a directory'],
+    ['in no folder', 'none/x.json', 'no such file or directory'],
+    ['below a file', 'file.json/x.json', 'not a directory'],
+    ['of a name that is too long', `${'x'.repeat(300)}.json`, 'name too long'],
+  ])('%s', async (_, name, why) => {
+    mkdirSync(join(folder, 'full.json'), { recursive: true })
+    writeFileSync(join(folder, 'file.json'), 'kept')
+    const path = join(folder, name)
+    expect(await refused(path)).toEqual(['', `${path} cannot be written: ${why}`])
+    expect(readFileSync(join(folder, 'file.json'), 'utf8')).toBe('kept')
+    expect(existsSync(join(folder, 'x.json'))).toBe(false)
+  })
+})
+
+describe('a terminal', () => {
+  const KEY = 'a\u001b[31m\nred\u202e'
+  const SHOWN = 'a\\u001b[31m\\nred\\u202e'
+
+  it('is shown the controls of keys and names, which do nothing to it', async () => {
+    const path = join(folder, 'controls.csv')
+    writeFileSync(path, `y,y_hat,"by\u001b[0m"\n1,2,"${KEY}"\n3,3,"k\u200dk"\n`)
+    const asked = ['--loss', 'l1', '--by', 'by\u001b[0m', '--worst', '2']
+    const { printed } = await run([path, ...asked])
+    expect(printed).toMatch(/^by\\u001b\[0m +rows/m)
+    expect(printed.split('\n').filter((line) => line.startsWith(`${SHOWN}  `))).toHaveLength(1)
+    expect(printed).toMatch(/^k\u200dk +1 /m)
+    for (const control of ['\u001b', '\u202e']) expect(printed).not.toContain(control)
+    const json = JSON.parse((await run([path, ...asked, '--json'])).printed) as Evaluation
+    expect(json.losses[0]!.slices.map(({ key }) => key)).toContainEqual({ 'by\u001b[0m': KEY })
+  })
+
+  it('is shown them in the names of columns that are compared, too', async () => {
+    const path = join(folder, 'compared.csv')
+    writeFileSync(path, `y,"m\u001b[1m",n\n1,2,3\n2,2,2\n`)
+    const { printed } = await run([path, '--loss', 'l1', '--targets', 'y', '--compare', 'm\u001b[1m,n'])
+    expect(printed).toContain('l1: n minus m\\u001b[1m (negative: n is better)')
+    expect(printed).not.toContain('\u001b')
+  })
+})
+
+describe('what --loss names', () => {
+  const lossOf = async (loss: string) =>
+    JSON.parse((await run([EXAMPLE, '--loss', loss, '--json'])).printed).losses[0]
+
+  it('is a loss, even if a folder is called so', async () => {
+    const before = process.cwd()
+    mkdirSync(join(folder, 'l1'))
+    process.chdir(folder)
+    expect(await lossOf('l1').finally(() => process.chdir(before))).toMatchObject({ loss: 'l1' })
+  })
+
+  it.each(['scale=[1,2],name="a,b"', 'name="a,b",scale=[1,2]'])(
+    'has parameters with commas in brackets and quotes: %s',
+    async (params) => {
+      const error = await lossOf(`huber:${params}`).catch((thrown: unknown) => thrown as Error)
+      expect(error.message).toMatch(/scale|name/)
+      expect(error.message).not.toMatch(/takes name=value/)
+    },
+  )
+})
+
 it.each([
   [['--wieght', 'w'], /^there is no option --wieght\. Did you mean "--weight"\? lossd evaluate --help/],
   [['--nothing'], /^there is no option --nothing\. lossd evaluate --help explains all options$/],
@@ -185,6 +270,9 @@ it.each([
     ['--loss', 'nt_xent', '--predictions', 'y_hat,y_hat_b', '--targets', 'month'],
     /^nt_xent cannot be evaluated row by row: the loss of a row depends on other rows$/,
   ],
+  [['--loss', 'adaptive_log_softmax:cutoffs=[2,1]'], /must increase, got 1 after 2$/],
+  [['--loss', 'huber:delta=2,'], /^--loss takes name=value, got ""$/],
+  [['--loss', BROKEN], /^--loss: \S*broken.json is not JSON: Unexpected token .* is not valid JSON$/],
   [
     ['b.parquet', 'c.parquet'],
     /^evaluate takes one file, one folder, or a pattern in quotes, got .* c.parquet$/,

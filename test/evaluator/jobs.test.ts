@@ -166,6 +166,12 @@ describe('a path', () => {
     ['outside/secret.parquet', 'there is no such file'],
     ['outside/*.parquet', 'there is no such file'],
     ['**/secret.parquet', 'there are no files'],
+    ['acme/link*.parquet', 'there are no files'],
+    ['predictions.parquet/x', 'there is no such file'],
+    ['predictions.parquet/*.parquet', 'there is no such folder'],
+    ['x'.repeat(300), 'there is no such file'],
+    [`${'x'.repeat(300)}/*.csv`, 'there is no such file'],
+    [`*/${'x'.repeat(300)}.csv`, 'there are no files'],
     ["acme/'); drop table t; --.parquet", 'there is no such file'],
   ])('that leads nowhere is refused: %j', async (path, detail) => {
     const outside = mkdtempSync(join(tmpdir(), 'lossd-outside-'))
