@@ -192,6 +192,14 @@ describe('with keys', () => {
     // Keys that are added later are noticed only after two seconds.
     acme = await ring.add({ grants: ['evaluate:acme'] })
     other = await ring.add({ grants: ['evaluate:acme'] })
+  it('tells what is wrong with the whole request without a place', async () => {
+    const list = await server.send('POST', '/v1/evaluations', [request])
+    expect(list.body.detail).toBe('the body must be a JSON object')
+    const headers = { 'idempotency-key': 'k'.repeat(257) }
+    const key = await server.send('POST', '/v1/evaluations', request, headers)
+    expect([key.status, key.body.detail]).toEqual([422, 'Idempotency-Key must have 1 to 256 characters'])
+  })
+
     umbrella = await ring.add({ grants: ['evaluate:umbrella'] })
     everyone = await ring.add({ grants: ['evaluate:*'] })
     admin = await ring.add({ grants: ['admin:*'] })
