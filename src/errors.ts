@@ -52,6 +52,7 @@ export const PROBLEMS = {
   'non-finite-input': kind(422, 'An input is not finite'),
   'non-finite-result': kind(422, 'The result is not finite'),
   'empty-batch': kind(422, 'The mean of an empty batch is undefined'),
+  'idempotency-key-reused': kind(422, 'The idempotency key belongs to another request'),
   'example-fails': kind(422, 'An example in the definition fails'),
   'formula-invalid': kind(422, 'The formula is invalid'),
   'too-expensive': kind(422, 'The request costs more than the limit'),

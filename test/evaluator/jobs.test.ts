@@ -84,6 +84,33 @@ describe('an evaluation', () => {
     expect((await server.send('POST', '/v1/evaluations', request)).body.id).not.toBe(first.body.id)
   })
 
+  it('is the same for the same key in whatever order its members are, and whatever a name of it means by now', async () => {
+    const headers = { 'idempotency-key': 'tuesday' }
+    const loss = (formula: string) =>
+      server.send('POST', '/v1/losses', { name: 'acme/renewed', inputs: ROBUST.inputs, formula })
+    const losses = [{ loss: 'acme/renewed' }]
+    await loss('abs(predictions - targets)')
+    const first = await server.send('POST', '/v1/evaluations', { ...request, losses }, headers)
+    expect(first.status).toBe(202)
+    expect((await loss('2 * abs(predictions - targets)')).status).toBe(201)
+    const turned = Object.fromEntries(Object.entries({ ...request, losses }).reverse())
+    const again = await server.send('POST', '/v1/evaluations', turned, headers)
+    expect([again.status, again.body.id]).toEqual([200, first.body.id])
+  })
+
+  it('is refused with an idempotency key that was used for another one', async () => {
+    const headers = { 'idempotency-key': 'wednesday' }
+    const first = await server.send('POST', '/v1/evaluations', request, headers)
+    const other = await server.send('POST', '/v1/evaluations', { ...request, worst: 4 }, headers)
+    expect([other.status, other.body.type, other.body.detail]).toEqual([
+      422,
+      'urn:lossd:problem:idempotency-key-reused',
+      `the Idempotency-Key "wednesday" was used for another evaluation, ${first.body.id}; a new evaluation needs a new key`,
+    ])
+    const again = await server.send('POST', '/v1/evaluations', request, headers)
+    expect([again.status, again.body.id]).toEqual([200, first.body.id])
+  })
+
   it('takes registered losses and definitions', async () => {
     expect((await server.send('POST', '/v1/losses', ROBUST)).status).toBe(201)
     const losses = [
