@@ -300,13 +300,13 @@ class Reporter {
   }
 }
 
-function checkIsSame({ id, request, idempotencyKey }: StoredJob, { fingerprint }: KeptRequest) {
+function checkIsSame({ request, idempotencyKey }: StoredJob, { fingerprint }: KeptRequest) {
   const known = (JSON.parse(request) as KeptRequest).fingerprint
   if (known === undefined || known === fingerprint) return
   const key = JSON.stringify(cut(idempotencyKey ?? ''))
   throw new Problem(
     'idempotency-key-reused',
-    `the Idempotency-Key ${key} was used for another evaluation, ${id}; a new evaluation needs a new key`,
+    `the Idempotency-Key ${key} was used for another evaluation; a new evaluation needs a new key`,
   )
 }
 
