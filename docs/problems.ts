@@ -54,6 +54,11 @@ const SQUARED = {
 }
 /** An engine without kernels, and a batching delay, so that the request waits in the queue. */
 const SLOW = { LOSSD_ENGINE: 'interpreter', LOSSD_MAX_DELAY_MS: '1000' }
+const MEAN_LOSS = {
+  source: { path: 'predictions.parquet' },
+  losses: [{ loss: 'huber' }],
+  columns: { predictions: 'y_hat', targets: 'y' },
+}
 const pair = { predictions: [1, 2], targets: [1, 3] }
 
 function huber(body: object): Example {
@@ -377,6 +382,21 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     remedy: 'To compress the body, use `Content-Encoding`.',
     example: {
       requests: [{ path: '/v1/losses/huber', headers: { 'transfer-encoding': 'gzip, chunked' }, body: pair }],
+    },
+  },
+  'idempotency-key-reused': {
+    cause: 'The caller has used this `Idempotency-Key` for another evaluation, which was accepted.',
+    remedy: 'Send the request with a new key. With the key as it is, only the same request is answered.',
+    example: {
+      settings: { LOSSD_DATASETS: 'examples/data' },
+      requests: [
+        { path: '/v1/evaluations', headers: { 'idempotency-key': 'monday' }, body: MEAN_LOSS },
+        {
+          path: '/v1/evaluations',
+          headers: { 'idempotency-key': 'monday' },
+          body: { ...MEAN_LOSS, losses: [{ loss: 'mse' }] },
+        },
+      ],
     },
   },
   'no-evaluations': {

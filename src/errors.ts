@@ -52,6 +52,7 @@ export const PROBLEMS = {
   'non-finite-input': kind(422, 'An input is not finite'),
   'non-finite-result': kind(422, 'The result is not finite'),
   'empty-batch': kind(422, 'The mean of an empty batch is undefined'),
+  'idempotency-key-reused': kind(422, 'The idempotency key belongs to another request'),
   'example-fails': kind(422, 'An example in the definition fails'),
   'formula-invalid': kind(422, 'The formula is invalid'),
   'too-expensive': kind(422, 'The request costs more than the limit'),
@@ -143,14 +144,19 @@ export function errorAtPointer(pointer: string, detail: string): ProblemOptions 
 
 /** A problem with one place in the request. The detail appears at the pointer and in the summary. */
 export function problemAt(code: Problem['code'], pointer: string, detail: string): Problem {
-  return new Problem(code, `${cutPointer(pointer)}: ${detail}`, errorAtPointer(pointer, detail))
+  return new Problem(code, placed(pointer, detail), errorAtPointer(pointer, detail))
 }
 
 /** A problem that blames several places: the first is in the summary, the others are counted. */
 export function problemAtAll(code: Problem['code'], errors: readonly ProblemDetail[]): Problem {
   const [{ pointer, detail }, ...others] = errors
   const more = others.length === 0 ? '' : `; and ${others.length} more`
-  return new Problem(code, `${pointer}: ${detail}${more}`, { errors })
+  return new Problem(code, `${placed(pointer, detail)}${more}`, { errors })
+}
+
+/** The empty pointer is the whole request, which needs no name. */
+function placed(pointer: string, detail: string): string {
+  return pointer === '' ? detail : `${cutPointer(pointer)}: ${detail}`
 }
 
 /** How much of a text from the request a message repeats at most. */

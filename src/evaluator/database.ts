@@ -251,6 +251,8 @@ const ADDED = [
   / (in|from) file "[^"]*"/,
   / \([^()]* used\) Database is launched .*$/,
   / The search space used was:.*$/,
+  / Try increasing 'sample_size', .*$/,
+  /^Failed to read Parquet file "[^"]*": Using file_row_number option on (?=file with column named)/,
 ]
 
 /** DuckDB's words for what people know by other ones. */
@@ -291,7 +293,7 @@ export function namesIn(columns: readonly Column[]): string {
     return `one column, "${has}": does a line near the beginning have more or fewer cells?`
   if (names.every((name) => /^column\d+$/.test(name)))
     return `${has}: is its first line one with names, and has each line as many cells?`
-  return `${has}${names.length > 20 ? ' ...' : ''}`
+  return `${has}${names.length > 20 ? ` and ${names.length - 20} more` : ''}`
 }
 
 const NUMBERS = /^(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(.*\))$/

@@ -2,11 +2,11 @@
  * Evaluations as jobs: kept in the store, done one after the other on threads of their own, and gone on with by whoever is
  * left when a process dies.
  */
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type { Worker } from 'node:worker_threads'
 import { spawn } from '../engines/spawn-worker-thread.ts'
-import { Problem } from '../errors.ts'
+import { cut, Problem } from '../errors.ts'
 import { type ClaimedJob, type JobStore, StoreDown, type StoredJob } from '../store/contract.ts'
 import type { DataFile } from './database.ts'
 import { findDatasets } from './datasets.ts'
@@ -23,6 +23,12 @@ export type JobSource = { readonly path: string } | { readonly dataset: string |
 /** What a job is asked to do. */
 export interface JobRequest extends EvaluationRequest {
   readonly source: JobSource
+}
+
+/** As the store keeps it. */
+interface KeptRequest extends JobRequest {
+  /** Of what the owner said. Jobs of earlier versions have none. */
+  readonly fingerprint?: string
 }
 
 /** Why a job failed. */
@@ -72,19 +78,25 @@ export class Jobs {
     this.#done ??= this.#work()
   }
 
-  /** @param owner who asks */
+  /**
+   * @param owner who asks
+   * @param said the request as the owner said it: a name in it may mean another loss by the time that it is sent again
+   * @throws Problem `idempotency-key-reused` if the owner has used the key for another request
+   */
   async add(
     request: JobRequest,
     owner: string | null,
     idempotencyKey: string | null,
+    said: object = request,
   ): Promise<{ readonly job: StoredJob; readonly isNew: boolean }> {
-    const id = randomUUID()
+    const kept: KeptRequest = { ...request, fingerprint: fingerprintOf(said) }
     const added = await this.#options.store.addJob({
-      id,
+      id: randomUUID(),
       owner,
-      request: JSON.stringify(request),
+      request: JSON.stringify(kept),
       idempotencyKey,
     })
+    if (!added.isNew) checkIsSame(added.job, kept)
     this.#wake()
     return added
   }
@@ -286,6 +298,26 @@ class Reporter {
         this.#isBusy = false
       })
   }
+}
+
+function checkIsSame({ request, idempotencyKey }: StoredJob, { fingerprint }: KeptRequest) {
+  const known = (JSON.parse(request) as KeptRequest).fingerprint
+  if (known === undefined || known === fingerprint) return
+  const key = JSON.stringify(cut(idempotencyKey ?? ''))
+  throw new Problem(
+    'idempotency-key-reused',
+    `the Idempotency-Key ${key} was used for another evaluation; a new evaluation needs a new key`,
+  )
+}
+
+/** The same for equal JSON, in whatever order its members are. */
+function fingerprintOf(said: object): string {
+  const text = JSON.stringify(said, (_, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  )
+  return createHash('sha256').update(text).digest('hex')
 }
 
 function jobFailureOf(error: unknown): JobFailure {

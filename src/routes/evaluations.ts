@@ -37,7 +37,7 @@ const routes: Routes = (app, context) => {
     operationId: 'startEvaluation',
     summary: 'Evaluate losses over the rows of files',
     description:
-      'Answers with the job at once. The same `Idempotency-Key` again answers with the same job, and 200. `GET` the `Location` until its state is `done`, or read its events.',
+      'Answers with the job at once. The same `Idempotency-Key` with the same request answers with the same job, and 200; with another one, with 422. `GET` the `Location` until its state is `done`, or read its events.',
     headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String({ maxLength: MOST_KEY })) }),
     body: { content: { 'application/json': { schema: EvaluationBody } } },
     response: { 200: EvaluationSchema, 202: EvaluationSchema },
@@ -50,7 +50,7 @@ const routes: Routes = (app, context) => {
     await jobs.filesOf(body.source, callerOf(request).id)
     const asked = await requestOf(body, request, context)
     const { job, isNew } = await stored(() =>
-      jobs.add(asked, callerOf(request).id, idempotencyKeyOf(request)),
+      jobs.add(asked, callerOf(request).id, idempotencyKeyOf(request), body),
     )
     return reply
       .code(isNew ? 202 : 200)

@@ -3,7 +3,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { problemAt } from '../errors.ts'
 import { formulaSchema } from './definition.ts'
-import { expectationMessage } from './options.ts'
+import { throwFirstFault } from './expectation.ts'
 
 const closed = { additionalProperties: false } as const
 const anything = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
@@ -144,8 +144,7 @@ export function checkBody<T extends TSchema>(schema: T, body: unknown): Static<T
         `is not a member here; use ${Object.keys(schema.properties).join(', ')}`,
       )
     }
-    if (own.$ref === undefined && !Value.Check(own, value))
-      throw problemAt('invalid-value', `/${name}`, expectationMessage(own, value))
+    if (own.$ref === undefined && !Value.Check(own, value)) throwFirstFault(own, value, `/${name}`)
   }
   return body as Static<T>
 }

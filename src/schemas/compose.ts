@@ -12,7 +12,7 @@ import { shortest } from '../tensor.ts'
 import type { Answer, AnswerTensor, Decoded } from '../wire/define.ts'
 import { allFinite, nonFinite } from './answer.ts'
 import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts'
-import { expectationMessage } from './options.ts'
+import { firstFault } from './expectation.ts'
 import { staysFinite } from './overflow-check.ts'
 import { COMMON_TENSORS, type NonfinitePolicy, OptionSchemas } from './request.ts'
 import { MAX_REPORTED, strangersIn, suggestInput, throwUnknownNames } from './unknown-names.ts'
@@ -162,11 +162,9 @@ function wrongMember(name: string, { path, schema, value }: ValueError): Problem
       value.length === 0 ? 'must contain at least one term' : `must contain at most ${MAX_TERMS} terms`
     return problemAt('invalid-value', pointer, `${wants}, got ${pluralize(value.length, 'terms')}`)
   }
-  return problemAt(
-    'invalid-value',
-    pointer,
-    value === undefined ? 'is missing' : expectationMessage(schema, value),
-  )
+  if (value === undefined) return problemAt('invalid-value', pointer, 'is missing')
+  const fault = firstFault(schema, value, pointer)
+  return problemAt('invalid-value', fault.pointer, fault.detail)
 }
 
 /** @throws Problem `unknown-name`, `unknown-loss` */

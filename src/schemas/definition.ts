@@ -13,7 +13,7 @@ import { type ProgramSource, ProgramTooLarge } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { didYouMean } from '../nearest.ts'
 import { isNonTensorMember } from '../wire/define.ts'
-import { expectationMessage } from './options.ts'
+import { expectationMessage } from './expectation.ts'
 import { COMMON_TENSORS } from './request.ts'
 import { MAX_REPORTED } from './unknown-names.ts'
 

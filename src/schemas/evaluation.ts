@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { problemAt } from '../errors.ts'
 import { checkBody } from './analysis.ts'
-import { expectationMessage } from './options.ts'
+import { throwFirstFault } from './expectation.ts'
 
 const closed = { additionalProperties: false } as const
 const Name = Type.String({ minLength: 1, maxLength: 1024 })
@@ -102,7 +102,6 @@ export function checkEvaluation(body: unknown): Static<typeof EvaluationBody> {
   const checked = checkBody(EvaluationBody, body)
   for (const name of ['source', 'losses', 'columns'] as const)
     if (checked[name] === undefined) throw problemAt('missing-input', `/${name}`, 'is required')
-  if (Value.Check(EvaluationBody, checked)) return checked
-  const [fault] = Value.Errors(EvaluationBody, checked)
-  throw problemAt('invalid-value', fault.path, expectationMessage(fault.schema, fault.value))
+  if (!Value.Check(EvaluationBody, checked)) throwFirstFault(EvaluationBody, checked, '')
+  return checked
 }

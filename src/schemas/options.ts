@@ -2,13 +2,13 @@
  * Validates everything that is not a tensor: options and parameters, with their TypeBox schemas. Nothing is
  * coerced.
  */
-import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
+import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Problem, problemAt } from '../errors.ts'
 import type { DependsOnParam, Kind, Loss, Params, PresetName, ResolvedLoss } from '../losses/define.ts'
 import { dividesByDenominator, type Reduction } from '../losses/reduction.ts'
-import { didYouMean, suggesting } from '../nearest.ts'
 import type { Dtype } from '../tensor.ts'
+import { expectationMessage, throwFirstFault } from './expectation.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
 
 /** The plain members of a request with their defaults. */
@@ -74,14 +74,13 @@ function checkOption(given: ReadonlyMap<string, unknown>, name: OptionName): unk
   const value = given.get(name)
   if (name === 'params') return checkIsObject(value)
   const schema = OptionSchemas[name]
-  if (!Value.Check(schema, value))
-    throw problemAt('invalid-value', `/${name}`, expectationMessage(schema, value))
+  if (!Value.Check(schema, value)) throwFirstFault(schema, value, `/${name}`)
   return value
 }
 
 function checkIsObject(value: unknown): object {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
-  throw problemAt('invalid-value', '/params', `must be an object, got ${spell(value)}`)
+  throw problemAt('invalid-value', '/params', expectationMessage(OptionSchemas.params, value))
 }
 
 function checkCombination({
@@ -183,87 +182,4 @@ function checkGoesWith(name: string, { param, values }: DependsOnParam, found: s
   if (values.includes(found)) return
   const detail = `has no effect with ${param} ${found}; it requires ${param} ${values.join(' or ')}`
   throw problemAt('param-invalid', `/params/${name}`, detail)
-}
-
-/** What would have been right, and what was sent. */
-export function expectationMessage(schema: TSchema, value: unknown): string {
-  return `must be ${describeSchema(schema)}, got ${spell(value)}${typeof value === 'string' ? wordMeant(schema, value) : ''}`
-}
-
-/** Words of other frameworks -> ours. */
-const OTHER_WORDS: Readonly<Record<string, string>> = {
-  average: 'mean',
-  avg: 'mean',
-  sum_over_batch_size: 'mean',
-  mean_with_sample_weight: 'weighted_mean',
-  pytorch: 'torch',
-  tensorflow: 'keras',
-  tf: 'keras',
-  jax: 'optax',
-  raise: 'error',
-  half: 'float16',
-  fp16: 'float16',
-  bf16: 'bfloat16',
-  float: 'float32',
-  fp32: 'float32',
-  double: 'float64',
-  fp64: 'float64',
-  diag: 'diagonal',
-  column: 'class_major',
-}
-
-function wordMeant({ anyOf = [] }: TSchema, value: string): string {
-  const parts: readonly TSchema[] = anyOf
-  const words = parts.map((part) => part.const).filter((word): word is string => typeof word === 'string')
-  const called = value.toLowerCase()
-  const other = Object.hasOwn(OTHER_WORDS, called) ? OTHER_WORDS[called] : undefined
-  return other !== undefined && words.includes(other) ? suggesting(other) : didYouMean(value, words)
-}
-
-/**
- * A schema in words, including its range.
- *
- * @example
- * describeSchema(Type.Number({ exclusiveMinimum: 0 })) // 'a number > 0'
- */
-export function describeSchema(schema: TSchema): string {
-  if (Array.isArray(schema.anyOf)) return alternatives(schema.anyOf)
-  if (schema.const !== undefined) return JSON.stringify(schema.const)
-  const bounds = BOUNDS.flatMap(([key, sign]) =>
-    schema[key] === undefined ? [] : [`${sign} ${schema[key]}`],
-  )
-  const kind = schema[SchemaKind] as string
-  const noun = schema.items?.type === 'object' ? 'a list of objects' : (NOUNS[kind] ?? 'a valid value')
-  return [noun, bounds.join(' and ')].filter(Boolean).join(' ')
-}
-
-function alternatives(schemas: readonly TSchema[]): string {
-  const words = schemas.map(describeSchema)
-  const last = words.pop()
-  return words.length === 0 ? last! : `${words.join(', ')} or ${last}`
-}
-
-const BOUNDS = [
-  ['exclusiveMinimum', '>'],
-  ['minimum', '>='],
-  ['exclusiveMaximum', '<'],
-  ['maximum', '<='],
-] as const
-
-const NOUNS: Readonly<Record<string, string>> = {
-  Number: 'a number',
-  Integer: 'an integer',
-  Boolean: 'true or false',
-  String: 'a string',
-  Null: 'null',
-  Array: 'a list of names',
-  Object: 'an object',
-  Record: 'an object of names',
-}
-
-/** A value as it can be repeated in a message: short, and never a whole body. */
-function spell(value: unknown): string {
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
-  const text = JSON.stringify(value) ?? String(value)
-  return text.length > 40 ? `${text.slice(0, 40)}...` : text
 }

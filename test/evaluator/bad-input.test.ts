@@ -188,6 +188,29 @@ describe('a file', () => {
       () => file('late.jsonl', `${'{"y":1,"y_hat":2}\n'.repeat(500_000)}{"y":1,`),
       /late.jsonl: .*line 50000[12]/,
     ],
+    [
+      'JSON lines with a text among the numbers',
+      () => file('text.jsonl', `${'{"y":1,"y_hat":2}\n'.repeat(30_000)}{"y":1,"y_hat":"two"}\n`),
+      /text.jsonl: JSON transform error, in line 30001: Failed to cast value to numerical: "two"$/,
+    ],
+    [
+      'CSV with many columns, none of which is the one',
+      () =>
+        file(
+          'many.csv',
+          `y,y_hats,${Array.from({ length: 25 }, (_, i) => `c${i}`).join(',')}\n1,2${',3'.repeat(25)}\n`,
+        ),
+      /has no column "y_hat"; it has y, y_hats, .*, c17 and 7 more\. Did you mean "y_hats"\?$/,
+    ],
+    [
+      'Parquet that DuckDB reads, with a column that it has a use for the name of',
+      () =>
+        parquet(
+          'place.parquet',
+          "SELECT 1.0::DECIMAL(18, 3) AS y, 2.0::DECIMAL(18, 3) AS y_hat, {'a': 1} AS file_row_number",
+        ),
+      /place.parquet: file with column named file_row_number is not supported$/,
+    ],
     ['CSV with a null', () => file('null.csv', 'y,y_hat\n1,2\n,3\n'), /null.csv, row 1: null in y;/],
     [
       'Parquet with a null',

@@ -84,6 +84,33 @@ describe('an evaluation', () => {
     expect((await server.send('POST', '/v1/evaluations', request)).body.id).not.toBe(first.body.id)
   })
 
+  it('is the same for the same key in whatever order its members are, and whatever a name of it means by now', async () => {
+    const headers = { 'idempotency-key': 'tuesday' }
+    const loss = (formula: string) =>
+      server.send('POST', '/v1/losses', { name: 'acme/renewed', inputs: ROBUST.inputs, formula })
+    const losses = [{ loss: 'acme/renewed' }]
+    await loss('abs(predictions - targets)')
+    const first = await server.send('POST', '/v1/evaluations', { ...request, losses }, headers)
+    expect(first.status).toBe(202)
+    expect((await loss('2 * abs(predictions - targets)')).status).toBe(201)
+    const turned = Object.fromEntries(Object.entries({ ...request, losses }).reverse())
+    const again = await server.send('POST', '/v1/evaluations', turned, headers)
+    expect([again.status, again.body.id]).toEqual([200, first.body.id])
+  })
+
+  it('is refused with an idempotency key that was used for another one', async () => {
+    const headers = { 'idempotency-key': 'wednesday' }
+    const first = await server.send('POST', '/v1/evaluations', request, headers)
+    const other = await server.send('POST', '/v1/evaluations', { ...request, worst: 4 }, headers)
+    expect([other.status, other.body.type, other.body.detail]).toEqual([
+      422,
+      'urn:lossd:problem:idempotency-key-reused',
+      'the Idempotency-Key "wednesday" was used for another evaluation; a new evaluation needs a new key',
+    ])
+    const again = await server.send('POST', '/v1/evaluations', request, headers)
+    expect([again.status, again.body.id]).toEqual([200, first.body.id])
+  })
+
   it('takes registered losses and definitions', async () => {
     expect((await server.send('POST', '/v1/losses', ROBUST)).status).toBe(201)
     const losses = [
@@ -125,7 +152,6 @@ describe('an evaluation', () => {
 
   it.each([
     ['no source', { ...request, source: undefined }, '/source: is required'],
-    ['no losses', { ...request, losses: [] }, '/losses: '],
     ['an unknown member', { ...request, wieght: 'w' }, '/wieght: is not a member here'],
     ['an unknown loss', { ...request, losses: [{ loss: 'hubber' }] }, 'Did you mean "huber"?'],
     [
@@ -134,10 +160,71 @@ describe('an evaluation', () => {
       '/params/delta: ',
     ],
     ['a negative bootstrap', { ...request, bootstrap: -1 }, '/bootstrap: must be'],
+    ['an empty list of losses', { ...request, losses: [] }, '/losses: must have 1 to 32 elements, got 0'],
+    [
+      'too many losses',
+      { ...request, losses: Array(33).fill({ loss: 'mse' }) },
+      '/losses: must have at most 32 elements, got 33',
+    ],
+    [
+      'a loss that is said twice',
+      { ...request, losses: [{ loss: 'mse' }, { loss: 'huber', formula: 'x' }] },
+      '/losses/1: must have either loss, definition or formula, got loss and formula',
+    ],
+    [
+      'a loss that is not said',
+      { ...request, losses: [{ params: {} }] },
+      '/losses/0: must have either loss, definition or formula',
+    ],
+    [
+      'an unknown member of a loss',
+      { ...request, losses: [{ loss: 'huber', delta: 2 }] },
+      '/losses/0/delta: is not a member here; use loss, params',
+    ],
+    [
+      'a text among the quantiles',
+      { ...request, quantiles: [0.5, 'a'] },
+      '/quantiles/1: must be a number > 0 and < 1, got "a"',
+    ],
+    [
+      'one quantile that is not in a list',
+      { ...request, quantiles: 0.5 },
+      '/quantiles: must be a list of numbers, got 0.5',
+    ],
+    [
+      'a path and a dataset',
+      { ...request, source: { path: 'x', dataset: 'y' } },
+      '/source: must have either path or dataset, got path and dataset',
+    ],
+    ['an empty source', { ...request, source: {} }, '/source: must have either path or dataset'],
+    ['a source without braces', { ...request, source: 'x' }, '/source: must be an object, got "x"'],
+    [
+      'an empty dataset among several',
+      { ...request, source: { dataset: ['x', ''] } },
+      '/source/dataset/1: must be a string of 1 to 128 characters, got ""',
+    ],
+    [
+      'a number as one of several columns',
+      { ...request, columns: { predictions: ['a', 1], targets: 'y' } },
+      '/columns/predictions/1: must be a string of 1 to 1024 characters, got 1',
+    ],
+    [
+      'only one model to compare',
+      { ...request, compare: ['a'] },
+      '/compare: must have 2 to 16 elements, got 1',
+    ],
   ])('is refused at once with %s', async (_, body, detail) => {
     const { status, body: problem } = await server.send('POST', '/v1/evaluations', body)
     expect(problem.detail).toContain(detail)
     expect([404, 422]).toContain(status)
+  })
+
+  it('tells what is wrong with the whole request without a place', async () => {
+    const list = await server.send('POST', '/v1/evaluations', [request])
+    expect(list.body.detail).toBe('the body must be a JSON object')
+    const headers = { 'idempotency-key': 'k'.repeat(257) }
+    const key = await server.send('POST', '/v1/evaluations', request, headers)
+    expect([key.status, key.body.detail]).toEqual([422, 'Idempotency-Key must have 1 to 256 characters'])
   })
 
   it('is not done by a service without datasets', async () => {
