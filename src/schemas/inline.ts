@@ -15,6 +15,7 @@ import { didYouMean } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
 import { checkDefinition, formulaProblem, wrongFormula } from './definition.ts'
+import { axisTexts } from './formula-source.ts'
 import { COMMON_TENSORS } from './request.ts'
 
 /** Maximum size of a definition document as JSON, in bytes. */
@@ -180,17 +181,12 @@ function shorthandOf(formula: FormulaText, { tensors, options }: Decoded): Short
   }
 }
 
-function checkAxes(axes: unknown, tensors: readonly string[]): Record<string, string> {
-  if (typeof axes !== 'object' || axes === null || Array.isArray(axes)) {
-    throw problemAt('invalid-value', '/axes', 'must be an object: {"predictions": "rows,classes"}')
-  }
-  for (const [name, value] of Object.entries(axes)) {
-    const pointer = `/axes/${pointerToken(name)}`
-    if (typeof value !== 'string') throw problemAt('invalid-value', pointer, 'must be a string: rows,classes')
-    if (tensors.includes(name)) continue
-    throw problemAt('unknown-name', pointer, `there is no tensor with this name${didYouMean(name, tensors)}`)
-  }
-  return axes as Record<string, string>
+function checkAxes(given: unknown, tensors: readonly string[]): Shorthand['axes'] {
+  const axes = axisTexts(given)
+  const strange = Object.keys(axes).find((name) => !tensors.includes(name))
+  if (strange === undefined) return axes
+  const detail = `there is no tensor with this name${didYouMean(strange, tensors)}`
+  throw problemAt('unknown-name', `/axes/${pointerToken(strange)}`, detail)
 }
 
 /** @throws Problem `missing-input` if there is no tensor; the message lists the names that the formula uses */
