@@ -733,8 +733,8 @@ const ODD = [
 it.each(BODIES)(
   '%s %j is computed or rejected, whatever one of its members is',
   async (path, whole) => {
-    for (const member of [...Object.keys(whole), 'toString']) {
-      for (const text of ODD) {
+    for (const [place, member] of [...Object.keys(whole), 'toString'].entries()) {
+      for (const text of ODD.filter((_, i) => IS_THOROUGH || (place + i) % 2 === 0)) {
         const body = JSON.stringify({ ...whole, [member]: '@' }).replace('"@"', () => text)
         await expectRefused(path, body, HEADERS.json)
       }
