@@ -16,6 +16,7 @@ import { isInteger } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
 import { checkDefinition, formulaProblem, wrongFormula } from './definition.ts'
 import { axisTexts } from './formula-source.ts'
+import { onlyIntegers } from './gradients.ts'
 import { COMMON_TENSORS } from './request.ts'
 
 /** Maximum size of a definition document as JSON, in bytes. */
@@ -128,8 +129,18 @@ function createFormulaSource(programs: ProgramSource | undefined): FormulaSource
     checkHasTensors(shorthand)
     const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
     const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
-    return known.get(key) ?? known.set(key, defineShorthand(shorthand, programs), key.length)
+    const resolved = known.get(key) ?? known.set(key, defineShorthand(shorthand, programs), key.length)
+    checkHasFloats(resolved, decoded)
+    return resolved
   }
+}
+
+/** Who sends a formula declares no gradients: without any, all of the numbers were sent as integers. */
+function checkHasFloats({ loss: { inputs } }: ResolvedLoss, { options }: Decoded) {
+  const isAsked = (options.get('gradients') ?? true) === true
+  const names = Object.keys(inputs).filter((name) => inputs[name].kind === 'real')
+  if (isAsked && names.length > 0 && !names.some((name) => inputs[name].differentiable))
+    throw onlyIntegers(names)
 }
 
 /** The part of a parameter that belongs to the definition. The value of a number does not. */
