@@ -28,13 +28,20 @@ export interface Constant {
   readonly isStationary: boolean
 }
 
-/** Finds the least loss; for several numbers, a point where the gradient vanishes. */
+/**
+ * Finds the least loss; for several numbers, a point where the gradient vanishes.
+ *
+ * @throws RangeError if no loss is finite, as where a target is NaN
+ */
 export function minimize(objective: Objective, clock: Clock): Constant {
-  return objective.size === 1 ? ofOne(objective, clock) : ofSeveral(objective, clock)
+  const found = objective.size === 1 ? ofOne(objective, clock) : ofSeveral(objective, clock)
+  if (found === undefined || !Number.isFinite(found.loss))
+    throw new RangeError('the loss of every constant is infinite or not a number')
+  return found
 }
 
 /** Several valleys are possible: each one is searched, and the lowest bottom counts. */
-function ofOne({ at, range, kinks }: Objective, clock: Clock): Constant {
+function ofOne({ at, range, kinks }: Objective, clock: Clock): Constant | undefined {
   const [low, high] = range
   const inside = kinks.filter((x) => x > low && x < high)
   const spread = inside.length === 0 ? [-10, 10] : [Math.min(...inside), Math.max(...inside)]
@@ -57,6 +64,7 @@ function ofOne({ at, range, kinks }: Objective, clock: Clock): Constant {
     ...widened(slope, places[0], places.at(-1)!, [low, high], slopes[0] > 0, slopes.at(-1)! < 0),
   )
   const finite = candidates.filter((x) => Number.isFinite(at([x]).value))
+  if (finite.length === 0) return undefined
   const best = flat(
     finite.reduce((a, b) => (at([b]).value < at([a]).value ? b : a)),
     at,

@@ -48,6 +48,13 @@ export class NoHessian extends Error {
     this.op = op
     this.ref = ref
   }
+
+  /** The message with the function that the formula calls, which may be lowered to several ops: sort, not argsort. */
+  get inWords(): string {
+    const line = this.at?.source.split('\n')[this.at.line - 1]
+    const called = /^\w+(?= *\()/.exec(line?.slice(this.at!.column - 1) ?? '')?.[0]
+    return called === undefined ? this.message : this.message.replace(`${this.op} has`, `${called} has`)
+  }
 }
 
 /**

@@ -33,7 +33,9 @@ export interface Shorthand {
 export function definitionOf({ formula, tensors, params, axes }: Shorthand): Definition {
   const uses = nameUsesIn(parse(sourceOf(formula)))
   const inputs = Object.entries(tensors).map(([name, { isInteger }]) => {
-    return [name, inputOf(name, axes[name] ?? '...', isInteger, uses)] as const
+    // Names come from callers: toString is also the name of a member of every object.
+    const own = Object.hasOwn(axes, name) ? axes[name] : '...'
+    return [name, inputOf(name, own, isInteger, uses)] as const
   })
   const own = Object.entries(params).map(
     ([name, value]) => [name, paramOf(value, uses.words.get(name))] as const,

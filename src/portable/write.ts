@@ -241,8 +241,9 @@ class ModuleWriter {
     if (this.#loss.inputs.some(needsCheck)) f.add(set(status, call(this.#indexOf('check'))))
     when(f, get(status), givesUp)
     const denominator = f.let(this.#param(this.#loss.program.scalars.length), F64)
-    const needsValues = or(divides(get(0)), is(get(0), 'batchmean'))
-    const isEmpty = and(not(reducer.count), needsValues, op('f64.ne', denominator, denominator))
+    const isMean = and(not(reducer.count), divides(get(0)), op('f64.ne', denominator, denominator))
+    const isBatchMean = and(not(reducer.rows), is(get(0), 'batchmean'))
+    const isEmpty = or(isMean, isBatchMean)
     when(f, isEmpty, () => {
       f.add(set(status, i32(statusOf('empty-batch'))))
       givesUp()

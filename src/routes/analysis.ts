@@ -12,7 +12,7 @@ import { hasSurrogateGradient } from '../analysis/subject.ts'
 import { analysisTable } from '../analysis/table.ts'
 import { AnalyzerBusy, Unanswerable } from '../analyzer/analyzer.ts'
 import type { Asked, ConstantTask, Source, Task } from '../analyzer/tasks.ts'
-import { Problem, problemAt } from '../errors.ts'
+import { Problem, pluralize, pointerToken, problemAt } from '../errors.ts'
 import { toProblem } from '../http.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { Definition } from '../losses/custom.ts'
@@ -25,7 +25,7 @@ import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import {
   AnalysisSchema,
   AnalyzeBody,
-  BUDGET,
+  budgetOf,
   CheckSchema,
   ConstantSchema,
   checkBody,
@@ -239,33 +239,43 @@ function questionOf(loss: Loss, source: Source, body: Record<string, unknown>): 
   if (body.of !== undefined && typeof body.of !== 'string')
     throw problemAt('invalid-value', '/of', 'must be the name of an input')
   const of = (body.of as string | undefined) ?? own.find((name) => loss.inputs[name].differentiable)
-  if (of === undefined || !loss.inputs[of]?.differentiable) {
+  if (of === undefined || !Object.hasOwn(loss.inputs, of) || !loss.inputs[of].differentiable) {
     throw problemAt(
       'unknown-name',
       '/of',
       `is not a differentiable input of ${loss.name}, which has ${own.join(', ')}${didYouMean(String(of), own)}`,
     )
   }
-  const domain = (body.domain ?? {}) as Asked['domain']
-  for (const [name, [low, high]] of Object.entries(domain)) {
-    if (loss.inputs[name] === undefined)
-      throw problemAt(
-        'unknown-name',
-        `/domain/${name}`,
-        `is not an input of ${loss.name}${didYouMean(name, own)}`,
-      )
-    if (!(low <= high))
-      throw problemAt('invalid-value', `/domain/${name}`, 'must be two numbers in ascending order')
-  }
   const params = checkParams(withoutPreset(loss), body.params)
   return {
     source,
     params,
     of,
-    domain,
+    domain: domainOf(loss, body.domain),
     sizes: (body.sizes ?? {}) as Asked['sizes'],
-    budgetMs: Number(body.budgetMs ?? BUDGET.default),
+    budgetMs: budgetOf(body.budgetMs),
   }
+}
+
+/** @throws Problem `unknown-name`, `invalid-value` */
+function domainOf({ name: loss, inputs }: Loss, given: unknown = {}): Asked['domain'] {
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw problemAt('invalid-value', '/domain', 'must be an object: {"predictions": [-1, 1]}')
+  for (const [name, range] of Object.entries(given)) {
+    const pointer = `/domain/${pointerToken(name)}`
+    if (!Object.hasOwn(inputs, name)) {
+      const guess = didYouMean(name, Object.keys(inputs))
+      throw problemAt('unknown-name', pointer, `is not an input of ${loss}${guess}`)
+    }
+    if (!isRange(range)) throw problemAt('invalid-value', pointer, 'must be two numbers in ascending order')
+  }
+  return given as Asked['domain']
+}
+
+function isRange(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 2) return false
+  const [low, high] = value
+  return typeof low === 'number' && typeof high === 'number' && low <= high
 }
 
 /** Server-sent events: a `verdict` for each property that is decided, in the end the `analysis`, or the `problem`. */
@@ -282,15 +292,21 @@ function eventsOf(id: string, analysis: (tell: (progress: Progress) => void) => 
   return events
 }
 
-/** @throws Problem `invalid-value` for a question that cannot be answered, `overloaded` */
+/**
+ * @param pointer the member that a question which cannot be answered is about
+ * @throws Problem `invalid-value` for a question that cannot be answered, `overloaded`
+ */
 async function asked<K extends Task['kind']>(
   { analyzer }: RouteContext,
   task: Task & { readonly kind: K },
   tell?: (progress: Progress) => void,
+  pointer?: string,
 ) {
   try {
     return await analyzer.ask<K>(task, tell)
   } catch (error) {
+    if (error instanceof Unanswerable && pointer !== undefined)
+      throw problemAt('invalid-value', pointer, error.message)
     if (error instanceof Unanswerable) throw new Problem('invalid-value', error.message)
     if (error instanceof AnalyzerBusy) throw new Problem('overloaded', error.message)
     throw error
@@ -301,9 +317,8 @@ async function asked<K extends Task['kind']>(
 function requestsOf(resolved: ResolvedLoss, body: Record<string, unknown>, { config }: RouteContext) {
   const { loss } = resolved
   const hasTensors = Object.keys(loss.inputs).some((name) => body[name] !== undefined)
-  const tensors = hasTensors
-    ? without(body, ['of', 'params'])
-    : drawnBody(loss, checkParams(withoutPreset(loss), body.params))
+  const drawn = hasTensors ? {} : drawnBody(loss, checkParams(withoutPreset(loss), body.params))
+  const tensors = { ...drawn, ...without(body, ['of', 'params']) }
   const options = { ...(body.params === undefined ? {} : { params: body.params }), reduction: 'sum' }
   const decode = (extra: object) => decodeObject({ ...tensors, ...options, ...extra }, config)
   return { float32: decode({}), float64: (extra: object) => widened(decode(extra), loss) }
@@ -343,6 +358,8 @@ async function checked({ resolved }: Subject, body: Record<string, unknown>, con
   const { of } = questionOf(loss, { name: loss.name }, { of: body.of })
   const requests = requestsOf(resolved, body, context)
   const small = checkRequest(resolved, requests.float32, { plans })
+  if (!Object.hasOwn(small.job.program.gradients, of))
+    throw problemAt('invalid-value', '/gradients', `must contain ${of}, whose gradient is checked`)
   const served = await batcher.submit(small.job, (result) =>
     Float64Array.from(small.answer(result).gradients.get(of)!.data as ArrayLike<number>),
   )
@@ -389,9 +406,11 @@ async function best({ resolved, source }: Subject, body: Record<string, unknown>
   const { of } = question
   const decode = (value: object) => decodeObject(value, context.config)
   const given = decode(rest)
+  const targets = targetsOf(given)
   const width = classesOf(loss, of, given, body.classes)
-  const shape = shapeOf(loss, of, given, width)
+  const shape = shapeOf(loss, of, targets, width)
   const count = shape.reduce((product, size) => product * size, 1)
+  checkCount(count, targets, context)
   const start = startOf(loss, of, question.params)
   const predictions = {
     shape,
@@ -401,7 +420,6 @@ async function best({ resolved, source }: Subject, body: Record<string, unknown>
   const request = widened(decode({ ...rest, [of]: predictions, reduction: 'none', gradients: [of] }), loss)
   const { job } = checkRequest(resolved, request, { plans: context.plans })
   const weights = weightsOf(body.sample_weight, job.values)
-  const targets = given.tensors.get('targets')
   const task: ConstantTask = {
     kind: 'constant',
     ...question,
@@ -417,11 +435,11 @@ async function best({ resolved, source }: Subject, body: Record<string, unknown>
     stride: width === 1 ? 1 : shape.slice(2).reduce((product, size) => product * size, 1),
     range: rangeOf(loss, of, question.params),
     kinks:
-      width === 1 && targets !== undefined
+      width === 1 && targets.name === 'targets'
         ? [...new Set(Array.from(targets.data as ArrayLike<number>))].slice(0, 2000)
         : [],
   }
-  const { constant, loss: value, ...found } = await asked(context, task)
+  const { constant, loss: value, ...found } = await asked(context, task, undefined, `/${targets.name}`)
   const { slopes, iterations, isStationary, convexity, gap, searched } = found
   const isBest =
     convexity.verdict === 'proved' && gap !== undefined && gap <= NO_GAP * Math.max(1, Math.abs(value))
@@ -447,20 +465,54 @@ function missingInput(loss: Loss, body: Record<string, unknown>): string | undef
   )
 }
 
+type Targets = DecodedTensor & { readonly name: string }
+
+/** What the constant is compared with: a formula may call its targets as it likes. */
+function targetsOf({ tensors }: Decoded): Targets {
+  const [first] = tensors.keys()
+  const name = tensors.has('targets') ? 'targets' : first
+  if (name === undefined) throw problemAt('missing-input', '/targets', 'is required')
+  return { name, ...tensors.get(name)! }
+}
+
+/** Newton's method needs a matrix of classes by classes. */
+const MOST_CLASSES = 1000
+
 /** How many numbers a constant has. */
-function classesOf(loss: Loss, of: string, { tensors }: Decoded, given: unknown): number {
+function classesOf(loss: Loss, of: string, given: Decoded, classes: unknown): number {
+  if (classes !== undefined && !(Number.isInteger(classes) && (classes as number) >= 2))
+    throw problemAt('invalid-value', '/classes', 'must be an integer >= 2')
   if (!loss.inputs[of].axes.includes('classes')) return 1
-  if (Number.isInteger(given) && (given as number) >= 2) return given as number
+  const width = (classes as number | undefined) ?? classesIn(given)
+  if (width > MOST_CLASSES) {
+    const pointer = classes === undefined ? '/targets' : '/classes'
+    throw problemAt('too-expensive', pointer, `a constant has at most ${MOST_CLASSES} classes, got ${width}`)
+  }
+  return width
+}
+
+function classesIn({ tensors }: Decoded): number {
   const labels = tensors.get('targets')
   if (labels === undefined) throw problemAt('missing-input', '/targets', 'is required')
   const isIndex = !/^float/.test(labels.dtype) || labels.shape.length === 1
-  return isIndex ? 1 + Math.max(1, ...Array.from(labels.data as ArrayLike<number>)) : labels.shape[1]
+  if (!isIndex) return labels.shape[1]
+  // Not Math.max(...labels): there may be more labels than a call may have arguments.
+  return 1 + (labels.data as Float32Array).reduce((most, label) => Math.max(most, Math.floor(label)), 1)
 }
 
-function shapeOf(loss: Loss, of: string, { tensors }: Decoded, width: number): number[] {
-  const targets = tensors.get('targets') ?? [...tensors.values()][0]
-  if (targets === undefined) throw problemAt('missing-input', '/targets', 'is required')
+/** @throws Problem `empty-batch`, `too-expensive` */
+function checkCount(count: number, targets: Targets, { config }: RouteContext) {
+  const pointer = `/${targets.name}`
+  if (count === 0) throw problemAt('empty-batch', pointer, 'is empty: every constant is as good as another')
+  if (count <= config.maxElements) return
+  const detail = `a prediction for each of them would have ${pluralize(count, 'elements')}, the limit is ${config.maxElements}`
+  throw problemAt('too-expensive', pointer, detail)
+}
+
+function shapeOf(loss: Loss, of: string, targets: Targets, width: number): number[] {
   if (width === 1 && loss.inputs[of].axes.join() === '...') return [...targets.shape]
+  if (width > 1 && targets.shape.length === 0)
+    throw problemAt('shape-mismatch', `/${targets.name}`, 'must have one or more rows, got a single number')
   if (width > 1) return [targets.shape[0], width]
   throw problemAt(
     'invalid-value',
@@ -490,7 +542,8 @@ function rangeOf(loss: Loss, of: string, params: Params): readonly [number, numb
 /** @throws Problem `shape-mismatch`, `invalid-value` */
 function weightsOf(given: unknown, count: number): Float64Array {
   if (given === undefined) return new Float64Array(count).fill(1)
-  if (!Array.isArray(given) || given.some((weight) => typeof weight !== 'number' || !(weight >= 0)))
+  const isWeight = (weight: unknown) => typeof weight === 'number' && weight >= 0 && Number.isFinite(weight)
+  if (!Array.isArray(given) || !given.every(isWeight))
     throw problemAt('invalid-value', '/sample_weight', 'must be an array of numbers that are not negative')
   if (given.length !== count)
     throw problemAt('shape-mismatch', '/sample_weight', `must have ${count} numbers, got ${given.length}`)

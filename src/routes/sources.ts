@@ -4,6 +4,7 @@
  */
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply } from 'fastify'
+import { problemAt } from '../errors.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
 import { deprecationOf, findServable } from '../registry/retirement.ts'
 import { INLINE_LOSS } from '../schemas/definition.ts'
@@ -142,6 +143,8 @@ const routes: Routes = (app, context) => {
   app.post('/v1/losses::source', { schema: inline }, ({ body }, reply) => {
     const { resolved, rest } = inlineSource(documentOf(body as Uint8Array | undefined))
     const { target, ...ask } = rest
+    if (target !== undefined && typeof target !== 'string')
+      throw problemAt('invalid-value', '/target', 'must be a string')
     return send(reply, resolved, findTarget(TARGETS, String(target)), ask)
   })
 }

@@ -1,7 +1,7 @@
 /** The bodies and responses of the routes that analyse losses. */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import { problemAt } from '../errors.ts'
+import { pointerToken, problemAt } from '../errors.ts'
 import { formulaSchema } from './definition.ts'
 import { throwFirstFault } from './expectation.ts'
 
@@ -10,7 +10,7 @@ const anything = (description: string) => Type.Record(Type.String(), Type.Unknow
 const pair = (description: string) => Type.Array(Type.Number(), { minItems: 2, maxItems: 2, description })
 
 /** Default and limits of `budgetMs`. */
-const BUDGET = { minimum: 20, maximum: 20_000, default: 2000 } as const
+export const BUDGET = { minimum: 20, maximum: 20_000, default: 2000 } as const
 
 const asked = {
   params: Type.Optional(anything('Parameters of the loss.')),
@@ -136,17 +136,22 @@ export function checkBody<T extends TSchema>(schema: T, body: unknown): Static<T
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw problemAt('invalid-value', '', 'the body must be a JSON object')
   for (const [name, value] of Object.entries(body)) {
-    const own = (schema.properties as Record<string, TSchema>)[name]
-    if (own === undefined) {
-      throw problemAt(
-        'unknown-name',
-        `/${name}`,
-        `is not a member here; use ${Object.keys(schema.properties).join(', ')}`,
-      )
+    const known = schema.properties as Record<string, TSchema>
+    if (!Object.hasOwn(known, name)) {
+      const detail = `is not a member here; use ${Object.keys(known).join(', ')}`
+      throw problemAt('unknown-name', `/${pointerToken(name)}`, detail)
     }
-    if (own.$ref === undefined && !Value.Check(own, value)) throwFirstFault(own, value, `/${name}`)
+    checkMember(known[name], name, value)
   }
   return body as Static<T>
 }
 
-export { BUDGET }
+function checkMember(schema: TSchema, name: string, value: unknown) {
+  if (schema.$ref === undefined && !Value.Check(schema, value)) throwFirstFault(schema, value, `/${name}`)
+}
+
+/** @throws Problem `invalid-value` */
+export function budgetOf(given: unknown = BUDGET.default): number {
+  checkMember(asked.budgetMs, 'budgetMs', given)
+  return given as number
+}

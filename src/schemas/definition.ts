@@ -279,7 +279,13 @@ function wrongNames({ inputs, params = {} }: Definition, pointer: string): Probl
   })
 }
 
-function wrongName(name: string): string | undefined {
+/**
+ * What is wrong with the name of an input or a parameter.
+ *
+ * @example
+ * wrongName('toString') // 'is not allowed as a name: choose another name'
+ */
+export function wrongName(name: string): string | undefined {
   if (!/^[A-Za-z_]\w{0,63}$/.test(name))
     return 'must consist of letters, digits and _, and must not begin with a digit'
   if (RESERVED.has(name)) return 'is a reserved word of the language: choose another name'

@@ -1,5 +1,5 @@
 /** Which gradients a request asks for, and whether they exist. */
-import { problemAt } from '../errors.ts'
+import { type Problem, problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
 import type { BatchDependence, InputSpec, Loss } from '../losses/define.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
@@ -34,7 +34,7 @@ export function wantedGradients(
 /**
  * The inputs whose second derivative is also requested: the differentiated inputs that belong to single rows.
  *
- * @throws Problem `invalid-value` if rows depend on each other
+ * @throws Problem `invalid-value` if rows depend on each other, or none of the inputs belongs to single rows
  */
 export function wantedHessians(
   { name, inputs }: Loss,
@@ -45,8 +45,16 @@ export function wantedHessians(
 ): string[] {
   if (hessian === 'none') return []
   const own = wants.filter((input) => inputs[input].axes[0] === first)
-  if ((couples === 'element' || couples === 'row') && own.length > 0) return own
-  const detail = `diagonal requires a loss whose rows are independent; ${name} couples the rows of a ${couples}`
+  if (couples !== 'element' && couples !== 'row') {
+    const detail = `diagonal requires a loss whose rows are independent; ${name} couples the rows of a ${couples}`
+    throw problemAt('invalid-value', '/hessian', detail)
+  }
+  if (own.length > 0) return own
+  const possible = Object.keys(inputs).filter(
+    (input) => inputs[input].axes[0] === first && inputs[input].differentiable,
+  )
+  const has = possible.length === 0 ? 'which has none' : `which has those of ${possible.join(', ')}`
+  const detail = `diagonal requires the gradient of an input with rows; the request asks for none of ${name}, ${has}`
   throw problemAt('invalid-value', '/hessian', detail)
 }
 
@@ -57,11 +65,14 @@ function defaultGradients(loss: Loss, tensors: ReadonlyMap<string, TensorInfo>):
   }
   const marked = [...tensors.keys()].filter((name) => loss.inputs[name].differentiable)
   const real = marked.filter((name) => !isInteger(tensors.get(name)!.dtype))
-  if (real.length === 0) {
-    const detail = `there is no gradient: ${marked.join(', ')} were sent as integers; send floats, or "gradients": false`
-    throw problemAt('dtype-unsupported', '/gradients', detail)
-  }
+  if (real.length === 0) throw onlyIntegers(marked)
   return real
+}
+
+/** The problem of a request for gradients whose inputs were all sent as integers. */
+export function onlyIntegers(names: readonly string[]): Problem {
+  const detail = `there is no gradient: ${names.join(', ')} were sent as integers; send floats, or "gradients": false`
+  return problemAt('dtype-unsupported', '/gradients', detail)
 }
 
 /** Class probabilities are differentiable if they were sent, although class indices are not. */

@@ -15,6 +15,8 @@ import { didYouMean } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
 import { checkDefinition, formulaProblem, wrongFormula } from './definition.ts'
+import { axisTexts } from './formula-source.ts'
+import { onlyIntegers } from './gradients.ts'
 import { COMMON_TENSORS } from './request.ts'
 
 /** Maximum size of a definition document as JSON, in bytes. */
@@ -127,8 +129,18 @@ function createFormulaSource(programs: ProgramSource | undefined): FormulaSource
     checkHasTensors(shorthand)
     const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
     const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
-    return known.get(key) ?? known.set(key, defineShorthand(shorthand, programs), key.length)
+    const resolved = known.get(key) ?? known.set(key, defineShorthand(shorthand, programs), key.length)
+    checkHasFloats(resolved, decoded)
+    return resolved
   }
+}
+
+/** Who sends a formula declares no gradients: without any, all of the numbers were sent as integers. */
+function checkHasFloats({ loss: { inputs } }: ResolvedLoss, { options }: Decoded) {
+  const isAsked = (options.get('gradients') ?? true) === true
+  const names = Object.keys(inputs).filter((name) => inputs[name].kind === 'real')
+  if (isAsked && names.length > 0 && !names.some((name) => inputs[name].differentiable))
+    throw onlyIntegers(names)
 }
 
 /** The part of a parameter that belongs to the definition. The value of a number does not. */
@@ -180,17 +192,12 @@ function shorthandOf(formula: FormulaText, { tensors, options }: Decoded): Short
   }
 }
 
-function checkAxes(axes: unknown, tensors: readonly string[]): Record<string, string> {
-  if (typeof axes !== 'object' || axes === null || Array.isArray(axes)) {
-    throw problemAt('invalid-value', '/axes', 'must be an object: {"predictions": "rows,classes"}')
-  }
-  for (const [name, value] of Object.entries(axes)) {
-    const pointer = `/axes/${pointerToken(name)}`
-    if (typeof value !== 'string') throw problemAt('invalid-value', pointer, 'must be a string: rows,classes')
-    if (tensors.includes(name)) continue
-    throw problemAt('unknown-name', pointer, `there is no tensor with this name${didYouMean(name, tensors)}`)
-  }
-  return axes as Record<string, string>
+function checkAxes(given: unknown, tensors: readonly string[]): Shorthand['axes'] {
+  const axes = axisTexts(given)
+  const strange = Object.keys(axes).find((name) => !tensors.includes(name))
+  if (strange === undefined) return axes
+  const detail = `there is no tensor with this name${didYouMean(strange, tensors)}`
+  throw problemAt('unknown-name', `/axes/${pointerToken(strange)}`, detail)
 }
 
 /** @throws Problem `missing-input` if there is no tensor; the message lists the names that the formula uses */

@@ -24,6 +24,7 @@ import {
 import {
   batchAxisOf,
   batchDependenceOf,
+  declaredSizes,
   holdsIndices,
   type LossProgram,
   type ProgramSignature,
@@ -168,7 +169,7 @@ function makePlan(
   checkScalars(program, precision)
   checkCost(loss, program, axes, limits)
   const reductionSpec = plainReductionSpec(program, axes, options, precision, first)
-  checkNotHollow(tensors, axes, first)
+  checkNotHollow(loss, tensors, axes, first)
   checkSquare(program.program, tensors, axes)
   const sketch = {
     loss,
@@ -227,7 +228,7 @@ function orProblem(loss: Loss, make: () => LossProgram): LossProgram {
     return make()
   } catch (error) {
     if (error instanceof NoHessian)
-      throw problemAt('invalid-value', '/hessian', `of ${loss.name}: ${error.message}`)
+      throw problemAt('invalid-value', '/hessian', `of ${loss.name}: ${error.inWords}`)
     throw formulaProblem(error, '', { formula: loss.formula.source })
   }
 }
@@ -308,18 +309,19 @@ function plainReductionSpec(
 ): ReductionSpec {
   const sources = valueAxesOf(program).map((axis) => sourceOf(program, axis))
   const count = elementsOf(sources, axes.sizes)
-  if (
-    count === 0 &&
-    (dividesByDenominator(reduction) || reduction === 'batchmean') &&
-    denominator === undefined
-  ) {
-    const detail = `the ${reduction} over an empty batch is undefined; use sum or none, or send a denominator`
+  const rows = rowsOf(first, axes)
+  const divides = dividesByDenominator(reduction)
+  const isUndefined = divides
+    ? count === 0 && denominator === undefined
+    : reduction === 'batchmean' && rows === 0
+  if (isUndefined) {
+    const detail = `the ${reduction} over an empty batch is undefined; use sum or none${divides ? ', or send a denominator' : ''}`
     throw new Problem('empty-batch', detail)
   }
   return {
     reduction,
     count,
-    rows: rowsOf(first, axes),
+    rows,
     sampleWeight: undefined,
     per: undefined,
     gradOutput: undefined,
@@ -359,9 +361,13 @@ function checkSquare({ square = [] }: Program, tensors: ReadonlyMap<string, Tens
   }
 }
 
-/** There may be no rows, but classes, dimensions and other axes must not be empty. */
-function checkNotHollow(tensors: ReadonlyMap<string, TensorInfo>, axes: Axes, first: string) {
-  const hollow = Object.keys(axes.sizes).find((axis) => axis !== first && axes.sizes[axis] === 0)
+/** There may be no rows, but classes, dimensions and other axes that are not declared as large as the rows must not be empty. */
+function checkNotHollow(loss: Loss, tensors: ReadonlyMap<string, TensorInfo>, axes: Axes, first: string) {
+  const declared = declaredSizes(loss)
+  const rootOf = (axis: string) => declared[axis] ?? axis
+  const hollow = Object.keys(axes.sizes).find(
+    (axis) => axes.sizes[axis] === 0 && rootOf(axis) !== rootOf(first),
+  )
   if (hollow === undefined) return
   const owner = [...tensors.keys()].find((name) => axes.layouts.get(name)?.includes(hollow))
   throw problemAt('shape-mismatch', `/${owner}`, `the axis ${hollow} must not be empty`)

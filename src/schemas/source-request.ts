@@ -173,23 +173,13 @@ export function sourceProblem(error: unknown, loss: Loss, { name, family }: Targ
 
 /** The loss of a body with a definition or a formula, and its other members. */
 export function inlineSource(body: unknown): { readonly resolved: ResolvedLoss; readonly rest: SourceAsk } {
-  const { definition, formula, axes = {}, ...rest } = jsonObject(body, '') as Record<string, unknown>
+  const { definition, formula, axes, ...rest } = jsonObject(body, '') as Record<string, unknown>
   if ((definition === undefined) === (formula === undefined)) {
     const detail = 'send either a formula or a definition'
     throw problemAt('missing-input', definition === undefined ? '/formula' : '/definition', detail)
   }
   if (definition !== undefined)
     return { resolved: withoutPreset(checkDefinition(definition, '/definition', ANONYMOUS)), rest }
-  const params = rest.params === undefined ? {} : jsonObject(rest.params, '/params')
-  const document = definitionOfFormula({ formula, params, axes: axisTexts(axes) })
+  const document = definitionOfFormula({ formula, params: rest.params, axes })
   return { resolved: withoutPreset(checkDefinition(document, '', ANONYMOUS)), rest }
-}
-
-function axisTexts(axes: unknown): Record<string, unknown> {
-  const texts = jsonObject(axes, '/axes') as Record<string, unknown>
-  for (const [name, value] of Object.entries(texts)) {
-    if (typeof value !== 'string')
-      throw problemAt('invalid-value', `/axes/${pointerToken(name)}`, 'must be a string: rows,classes')
-  }
-  return texts
 }

@@ -14,7 +14,7 @@ import { KINDS } from '../../src/losses/define.ts'
 import { namesIn } from '../../src/losses/name-uses.ts'
 import { checkDefinition } from '../../src/schemas/definition.ts'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
-import { depth, sampled } from '../support/depth.ts'
+import { depth, IS_THOROUGH, sampled } from '../support/depth.ts'
 import { SCOPE } from '../support/formulas.ts'
 import { f32, safetensors, safetensorsFrom } from '../support/server.ts'
 
@@ -665,6 +665,103 @@ it('any member of a body may be replaced by anything, in both formats', async ()
     }
   }
   expect(({} as Record<string, unknown>).polluted).toBeUndefined()
+})
+
+const MSE_TERM = { loss: 'mse', weight: 1, params: {}, inputs: { predictions: 'x', targets: 'y' } }
+const FORMULA = { formula: '(x - y)^2 * s', axes: { x: 'rows', y: 'rows' }, params: { s: 1 } }
+const TENSOR = { shape: [2], dtype: 'float32', data: [1, 2] }
+const QUESTION = { of: 'x', domain: { x: [0, 1] }, budgetMs: 20 }
+/** Bodies with every member of a route. */
+const BODIES: readonly (readonly [string, object])[] = [
+  [
+    '/v1/losses:evaluate',
+    { ...FORMULA, x: TENSOR, y: [1, 2], reduction: 'mean', gradients: ['x'], explain: true },
+  ],
+  [
+    '/v1/losses:evaluate',
+    { definition: { ...ROBUST, examples: [] }, predictions: [1], targets: [2], hessian: 'none' },
+  ],
+  [
+    '/v1/losses:check',
+    { ...FORMULA, x: TENSOR, y: [1, 2], of: 'x', gradients: ['x'], sample_weight: [1, 1] },
+  ],
+  ['/v1/losses/mse:check', { predictions: [1, 2], targets: [1, 2], of: 'predictions', reduction: 'sum' }],
+  ['/v1/losses:constant', { ...FORMULA, ...QUESTION, y: TENSOR, sample_weight: [1, 1], classes: 2 }],
+  ['/v1/losses/mse:constant', { targets: [1, 2], of: 'predictions', domain: {}, budgetMs: 20, params: {} }],
+  ['/v1/losses/cross_entropy:constant', { targets: [0, 1], classes: 2, params: {}, budgetMs: 20 }],
+  ['/v1/losses:analyze', { ...FORMULA, ...QUESTION, sizes: { rows: 1 }, properties: ['convex'] }],
+  ['/v1/losses:analyze', { loss: 'mse', properties: ['convex'], budgetMs: 20 }],
+  [
+    '/v1/losses:source',
+    { ...FORMULA, target: 'sql', dialect: 'duckdb', table: 't', name: 'n', columns: { x: 'a' } },
+  ],
+  [
+    '/v1/losses:source',
+    { ...FORMULA, target: 'torch', precision: 'float32', gradients: ['x'], optional: [], per_class: [] },
+  ],
+  ['/v1/losses:compose', { terms: [MSE_TERM], x: TENSOR, y: [1, 2], gradients: ['x'], nonfinite: 'null' }],
+  ['/v1/losses', WHOLE],
+]
+/** The same values everywhere, so that the test is the same each time. */
+const ODD = [
+  'null',
+  'true',
+  '0',
+  '-1',
+  '1e400',
+  '""',
+  '"x"',
+  '"NaN"',
+  '"toString"',
+  '[]',
+  '[[]]',
+  '[1]',
+  '[null]',
+  '["x"]',
+  '[[1,2],[3]]',
+  '{}',
+  '{"a":1}',
+  '{"x":null}',
+  '{"x":[]}',
+  '{"toString":[1]}',
+  '{"shape":[0],"dtype":"float32","data":[]}',
+  '{"shape":[-1],"dtype":"x","data":null}',
+  nested(60, '[', ']'),
+  nested(60, '{"a":', '}'),
+]
+
+it.each(BODIES)(
+  '%s %j is computed or rejected, whatever one of its members is',
+  async (path, whole) => {
+    for (const [place, member] of [...Object.keys(whole), 'toString'].entries()) {
+      for (const text of ODD.filter((_, i) => IS_THOROUGH || (place + i) % 2 === 0)) {
+        const body = JSON.stringify({ ...whole, [member]: '@' }).replace('"@"', () => text)
+        await expectRefused(path, body, HEADERS.json)
+      }
+    }
+  },
+  60_000,
+)
+
+const INHERITED = Object.getOwnPropertyNames(Object.prototype)
+
+it.each(INHERITED)('a tensor or an input called %s is rejected', async (name) => {
+  const tensors = `"x":[1],"${name}":[3]`
+  for (const body of [
+    `{"formula":"x^2 * ${name}",${tensors}}`,
+    `{"formula":"x^2",${tensors}}`,
+    `{"formula":"x^2 * ${name}"}`,
+  ]) {
+    for (const verb of ['evaluate', 'check', 'constant', 'analyze', 'source']) {
+      const sent = verb === 'source' ? body.replace('{', '{"target":"numpy",') : body
+      const { status } = await server.send('POST', `/v1/losses:${verb}`, sent)
+      expect([400, 422], `${verb} ${body}`).toContain(status)
+    }
+  }
+  const alone = await server.send('POST', '/v1/losses:analyze', { formula: `x^2 * ${name}` })
+  expect(alone.body.errors).toEqual([
+    { pointer: '/formula', detail: `"${name}" is not allowed as a name: choose another name` },
+  ])
 })
 
 it('the metadata of safetensors may contain any text', async () => {

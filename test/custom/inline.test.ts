@@ -274,6 +274,15 @@ describe('a definition', () => {
     },
   )
 
+  it('may have no rows if another axis is declared as large as the rows', async () => {
+    const z = { shape: [0, 0], dtype: 'float32', data: [] }
+    const request = { formula: 'z^2', axes: { z: 'rows,o=rows' }, z }
+    const { status, body } = await evaluate({ ...request, reduction: 'none' })
+    expect([status, body.loss.data, body.finite], JSON.stringify(body)).toEqual([200, [], true])
+    const mean = await evaluate(request)
+    expect([mean.status, mean.body.type]).toEqual([422, 'urn:lossd:problem:empty-batch'])
+  })
+
   it('has warnings in its explanation', async () => {
     const { body } = await evaluate({ formula: ['e = exp(x)', 'log(-e)'], x: [1], explain: true })
     expect(body.explain.warnings).toEqual([

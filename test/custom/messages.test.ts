@@ -86,6 +86,41 @@ describe('a formula alone', () => {
   ])('%j: %s', (body, message) => expect(told(body)).toBe(message))
 })
 
+describe('a request', () => {
+  const none = { shape: [0, 3], dtype: 'float32', data: [] }
+  const scaled = { formula: 's * x^2', axes: { s: '', x: 'rows' }, s: 2, x: [1, 2], hessian: 'diagonal' }
+  const withRows =
+    '/hessian: diagonal requires the gradient of an input with rows; the request asks for none of formula, which has those of x'
+  const integers =
+    '/gradients: there is no gradient: x were sent as integers; send floats, or "gradients": false'
+  it.each([
+    [
+      { formula: 'sum(x^2, rows)', axes: { x: 'rows,c' }, x: none, reduction: 'batchmean' },
+      'the batchmean over an empty batch is undefined; use sum or none',
+    ],
+    [
+      { formula: 'x^2', x: [], reduction: 'mean' },
+      'the mean over an empty batch is undefined; use sum or none, or send a denominator',
+    ],
+    [{ ...scaled, gradients: ['s'] }, withRows],
+    [{ ...scaled, gradients: [] }, withRows],
+    [
+      { formula: 'x - sum(x, rows)', axes: { x: 'rows' }, x: [1, 2], hessian: 'diagonal' },
+      '/hessian: diagonal requires a loss whose rows are independent; formula couples the rows of a batch',
+    ],
+    [
+      { formula: 'sort(x, t)', axes: { x: 'rows,t' }, x: [[1, 2]], hessian: 'diagonal' },
+      '/hessian: of formula: sort has no second derivative here',
+    ],
+    [{ formula: 'x^2', x: { dtype: 'int32', shape: [2], data: [1, 2] } }, integers],
+    [{ formula: 'x^2', x: [true, false] }, integers],
+    [
+      { formula: 'x^2 * toString', x: [1], toString: [3] },
+      '/toString: is not allowed as a name: choose another name',
+    ],
+  ])('%j: %s', (body, message) => expect(told(body)).toBe(message))
+})
+
 describe('a definition', () => {
   const of = (inputs: object, formula: string) => ({ definition: { inputs, formula } })
   it.each([

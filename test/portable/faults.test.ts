@@ -108,6 +108,20 @@ describe('a portable kernel', () => {
     expect(host.run(empty, { reduction: 'sum' })).toMatchObject({ status: 'ok', value: 0, count: 0 })
   })
 
+  it('refuses batchmean without rows, even if the loss of the whole batch is one number', () => {
+    const loss = losses.find(({ name }) => name === 'nt_xent')!
+    const tensors = sampleTensors(loss, { seed: 1, rows: 4 })
+    const host = hostOf('nt_xent', tensors)
+    const empty = new Map(
+      [...tensors].map(([name, tensor]) => [
+        name,
+        { ...tensor, shape: [0, ...tensor.shape.slice(1)], data: tensor.data.slice(0, 0) },
+      ]),
+    )
+    expect(host.run(empty, { reduction: 'batchmean' }).status).toBe('empty-batch')
+    expect(host.run(tensors, { reduction: 'batchmean' }).status).toBe('ok')
+  })
+
   it('computes again after it has refused a number', () => {
     const loss = losses.find(({ name }) => name === 'cross_entropy')!
     const tensors = sampleTensors(loss, { seed: 1, rows: 4, bare: true })

@@ -22,6 +22,15 @@ const ask = async (path: string, body: unknown): Promise<{ status: number; body:
   return { status: response.status, body: await response.json() }
 }
 
+const expectRefused = async (path: string, sent: object, code: string, pointer: string) => {
+  const { status, body } = await ask(path, sent)
+  expect(status, JSON.stringify(body)).toBe(422)
+  expect({ type: body.type, at: body.errors[0].pointer }).toEqual({
+    type: `urn:lossd:problem:${code}`,
+    at: pointer,
+  })
+}
+
 describe('POST /v1/losses:analyze', () => {
   it('proves of a loss of the catalog what the literature says', async () => {
     const { status, body } = await ask(':analyze', { loss: 'huber', params: { delta: 1.345 } })
@@ -245,6 +254,24 @@ describe('POST :check', () => {
   })
 })
 
+describe('POST :check of a wrong body', () => {
+  const sum = { formula: 'x^2 + y', x: [1, 2], y: [1, 2] }
+  it.each([
+    [':check', { ...sum, axes: { x: null } }, 'invalid-value', '/axes/x'],
+    [':check', { ...sum, axes: { rows: 0 } }, 'invalid-value', '/axes/rows'],
+    [':check', { ...sum, axes: { x: [] } }, 'invalid-value', '/axes/x'],
+    [':check', { ...sum, axes: [1] }, 'invalid-value', '/axes'],
+    [':check', { ...sum, gradients: false }, 'invalid-value', '/gradients'],
+    [':check', { ...sum, gradients: [] }, 'invalid-value', '/gradients'],
+    [':check', { ...sum, gradients: ['y'] }, 'invalid-value', '/gradients'],
+    ['/mse:check', { gradients: false }, 'invalid-value', '/gradients'],
+    // Without tensors it draws some, and still reads the rest of the body.
+    ['/mse:check', { foo: 1 }, 'unknown-name', '/foo'],
+  ])('%s %j is %s at %s', async (path, body, code, pointer) => {
+    await expectRefused(path, body, code, pointer)
+  })
+})
+
 describe('POST :constant', () => {
   const targets = [1, 2, 4, 8, 100]
 
@@ -330,6 +357,44 @@ describe('POST :constant', () => {
     const { body } = await ask(`/${loss}:constant`, { params, ...rest })
     expect(body, JSON.stringify(body)).toMatchObject({ optimality: 'proved' })
     expect(body.gap).toBeLessThanOrEqual(1e-8 * Math.max(1, Math.abs(body.value)))
+  })
+
+  const squares = { formula: '(x - y)^2', y: [1, 2] }
+  it.each([
+    [':constant', { ...squares, y: [] }, 'empty-batch', '/y'],
+    [':constant', { ...squares, y: [[]] }, 'empty-batch', '/y'],
+    ['/mse:constant', { targets: [] }, 'empty-batch', '/targets'],
+    [':constant', { ...squares, y: 'NaN' }, 'invalid-value', '/y'],
+    ['/mse:constant', { targets: [1, 'Infinity'] }, 'invalid-value', '/targets'],
+    [
+      '/mse:constant',
+      { targets: [1, 2], domain: { predictions: null } },
+      'invalid-value',
+      '/domain/predictions',
+    ],
+    [':constant', { ...squares, domain: { x: ['1', '2'] } }, 'invalid-value', '/domain/x'],
+    [':constant', { ...squares, domain: { a: 1 } }, 'unknown-name', '/domain/a'],
+    [':constant', { ...squares, domain: { toString: [1, 2] } }, 'unknown-name', '/domain/toString'],
+    [':constant', { ...squares, domain: [1] }, 'invalid-value', '/domain'],
+    [':constant', { ...squares, axes: { x: null } }, 'invalid-value', '/axes/x'],
+    [':constant', { ...squares, budgetMs: 'x' }, 'invalid-value', '/budgetMs'],
+    [':constant', { ...squares, budgetMs: 1e9 }, 'invalid-value', '/budgetMs'],
+    [':constant', { ...squares, classes: {} }, 'invalid-value', '/classes'],
+    ['/cross_entropy:constant', { targets: [0, 1], classes: 1e9 }, 'too-expensive', '/classes'],
+    ['/cross_entropy:constant', { targets: [0, 1e9] }, 'too-expensive', '/targets'],
+    ['/cross_entropy:constant', { targets: 0, classes: 3 }, 'shape-mismatch', '/targets'],
+  ])('%s %j is %s at %s', async (path, body, code, pointer) => {
+    await expectRefused(path, body, code, pointer)
+  })
+
+  it('leaves out a target of weight 0, even if it is NaN', async () => {
+    const { body } = await ask('/mse:constant', { targets: [1, 'NaN'], sample_weight: [1, 0] })
+    expect(body.constant).toBe(1)
+  })
+
+  it('reads more labels than a call may have arguments', async () => {
+    const targets = Array.from({ length: 200_000 }, (_, i) => (i === 199_999 ? 1e9 : i % 2))
+    await expectRefused('/cross_entropy:constant', { targets }, 'too-expensive', '/targets')
   })
 
   it('does not call a minimum of a loss that is not convex proved', async () => {
