@@ -241,7 +241,8 @@ function jetsOnSide(line: UnivariateFunction, choices: BranchSides): Jets {
     : new Jets(tapeOf(graph!.scalars, [side]), [variable], box)
 }
 
-function formulaOnSide({ graph, tape }: UnivariateFunction, choices: BranchSides): Scalar | undefined {
+/** The formula as it is on one side of its kinks. */
+export function formulaOnSide({ graph, tape }: UnivariateFunction, choices: BranchSides): Scalar | undefined {
   if (graph === undefined) return undefined
   const { scalars, root } = graph
   const places = new Map(scalars.reachable(root).map((id, place) => [id, place]))
