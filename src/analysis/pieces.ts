@@ -19,6 +19,7 @@ import {
 } from './interval.ts'
 import { Jets } from './jets.ts'
 import { NormalForms } from './normal-form.ts'
+import { isRoot } from './primitives.ts'
 import { compare, type Rational, rational, toNumber } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
 import { type Box, type BranchSides, type Tape, tapeOf } from './tape.ts'
@@ -339,6 +340,10 @@ function decided(tape: Tape, id: number, jets: Jets): Decision {
       return value(args[0]).lo > 0 || isZero(jets.slope(0, args[0]))
         ? { open: [], next: args }
         : { open: [passing(args[0])], next: args }
+    case 'pow':
+      return !isRoot(value(args[0]), value(args[1])) || isZero(jets.slope(0, args[0]))
+        ? { open: [], next: args }
+        : { open: [passing(args[0])], next: args }
     case 'select':
       return branch(tape, args, jets)
     case 'opaque':
@@ -574,7 +579,8 @@ function meeting(
 ): OneSidedLimits {
   if (a !== undefined && b !== undefined) return { left, right, isSame: compare(a, b) === 0 }
   // An enclosure that is a point is the number itself.
-  if (isPoint(left) && isPoint(right)) return { left, right, isSame: left.lo === right.lo }
+  if (isPoint(left) && isPoint(right) && isBounded(left) && isBounded(right))
+    return { left, right, isSame: left.lo === right.lo }
   const isApart = left.hi < right.lo || right.hi < left.lo
   return { left, right, isSame: isApart ? false : undefined }
 }

@@ -199,6 +199,29 @@ describe('a formula', () => {
     expect([bounded_influence, robust].map((found) => found!.verdict)).toEqual(['unknown', 'unknown'])
   })
 
+  it.each(['((x - y)^4)^0.25', '((x - y)^2)^0.3', 'sqrt(abs(x - y))', 'abs(x - y)^0.3'])(
+    '%s, a root of what reaches 0, is not differentiable there, not even up to rounding',
+    (formula) => {
+      const { verdict, evidence } = verdictsOf(formula, ['differentiable']).differentiable!
+      expect(verdict).not.toBe('proved')
+      expect(evidence.rounding).toBeUndefined()
+    },
+  )
+
+  it('that is only steep is not refuted to have a bounded slope', () => {
+    const { lipschitz } = verdictsOf('1e8 * (abs(x - y)^0.5 * abs(x - y)^0.5)', ['lipschitz'])
+    expect(lipschitz!.verdict).not.toBe('refuted')
+    expect(verdictsOf('sqrt(abs(x - y))', ['lipschitz']).lipschitz!.verdict).toBe('refuted')
+  })
+
+  it.each([
+    ['(1e-200 * (x - y))^2 + sqrt(1 + abs(x - y))', 'a factor that underflows'],
+    ['abs(x - y) * erf(abs(x - y) / (1 + abs(x - y)))', 'a limit without a number'],
+    ['exp((x - y) * exp(x - y + 1) * exp(y - x)) / exp(2 * (x - y))', 'a rate that is not known'],
+  ])('%s, with %s, is not said to grow in some way', (formula) => {
+    expect(verdictsOf(formula, ['redescending']).redescending?.verdict ?? 'unknown').toBe('unknown')
+  })
+
   it.each(['x - y', '-(x - y)^2', '-abs(x - y)', 'exp(x - y) + 3 * (x - y)'])(
     '%s, which falls for ever, has no estimate to break down',
     (formula) => {
