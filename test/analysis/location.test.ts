@@ -1,10 +1,12 @@
 /** What is said of the influence of targets, and of what a loss estimates, agrees with itself and with data. */
 import { describe, expect, it } from 'vitest'
+import { readCookbook } from '../../docs/cookbook.ts'
 import { type Analysis, analyze } from '../../src/analysis/analyze.ts'
 import { subjectOf } from '../../src/analysis/subject.ts'
 import { tapeOf, valueAt } from '../../src/analysis/tape.ts'
 import type { Loss } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
+import { checkDefinition } from '../../src/schemas/definition.ts'
 import { elementLoss } from '../support/broken-proofs.ts'
 import { defaultsOf } from '../support/sample.ts'
 
@@ -100,9 +102,12 @@ describe('the verdicts on the influence of targets', () => {
     expect(contradictionsIn(analyze(question, 4000, QUESTIONS).properties)).toEqual([])
   })
 
-  it('do not do so for any loss of the catalog', async () => {
+  it('do not do so for any loss of the catalog or of the cookbook', async () => {
     const { losses } = await loadCatalog()
-    for (const loss of losses.filter(({ couples }) => couples === 'element')) {
+    const recipes = readCookbook().flatMap((chapter) =>
+      chapter.recipes.map(({ definition }) => checkDefinition(definition, '')),
+    )
+    for (const loss of [...losses, ...recipes].filter(({ couples }) => couples === 'element')) {
       const of = Object.keys(loss.inputs).find((name) => loss.inputs[name]!.differentiable)!
       const question = { loss, params: defaultsOf(loss), of, domain: {}, sizes: {} }
       const { properties } = analyze(question, 2000, QUESTIONS)
