@@ -95,6 +95,8 @@ const TRUTHS: readonly Truth[] = [
   ['info_nce', {}, 'convex', 'proved'],
   ['poisson_nll', {}, 'convex', 'proved'],
   ['poisson_nll', {}, 'estimates', 'proved', { of: 'mean, through a link' }],
+  ['binary_cross_entropy', {}, 'estimates', 'proved', { of: 'mean, through a link', link: 'identity' }],
+  ['binary_cross_entropy_with_logits', {}, 'estimates', 'proved', { link: 'logit' }],
   ['dice', {}, 'convex', 'refuted'],
   ['sparsemax', {}, 'differentiable', 'proved'],
   ['smooth_l1', { beta: 0.5 }, 'smooth', 'proved', { bound: 2 }],

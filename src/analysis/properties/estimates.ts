@@ -5,7 +5,7 @@ import type { Growth } from '../growth.ts'
 import { type Interval, interval, middle, point } from '../interval.ts'
 import { NormalForms } from '../normal-form.ts'
 import { formulaOnSide, jetsOf, type Piece } from '../pieces.ts'
-import { negated, ONE, plus, rational, reciprocal, ZERO } from '../rational.ts'
+import { negated, ONE, plus, rational, reciprocal, signOf as signOfRational, ZERO } from '../rational.ts'
 import type { Scalar, Scalars } from '../scalars.ts'
 import { elementName } from '../subject.ts'
 import { enclose, tapeOf } from '../tape.ts'
@@ -186,8 +186,10 @@ interface AffinePart {
   readonly scalars: Scalars
   readonly variable: string
   readonly range: Interval
-  readonly a: readonly [Scalar, Scalar]
-  readonly b: readonly [Scalar, Scalar]
+  readonly a: Slopes
+  readonly b: Slopes
+  /** Those of the loss at the smaller and at the larger end of the range of the target. */
+  readonly ends: readonly [Slopes, Slopes]
 }
 
 /** From the curves at both ends of the range of the target. */
@@ -223,15 +225,25 @@ function affinePart(
   if (low === undefined || high === undefined || width === undefined) return undefined
   const b = [0, 1].map((i) => scalars.combination([high[i], low[i]], [width, negated(width)], ZERO))
   const a = [0, 1].map((i) => scalars.combination([low[i], b[i]], [ONE, negated(from)], ZERO))
-  return { scalars, variable, range, a: [a[0], a[1]], b: [b[0], b[1]] }
+  const ends = signOfRational(width) > 0 ? ([low, high] as const) : ([high, low] as const)
+  return { scalars, variable, range, a: [a[0], a[1]], b: [b[0], b[1]], ends }
 }
 
 /** Whether the mean that belongs to a prediction rises with it (1) or falls (-1), and the prediction is the best. */
-function signOfLink({ scalars, variable, range, a, b }: AffinePart, { clock }: Context) {
-  const minors = [scalars.make('mul', [a[1], b[0]]), scalars.make('mul', [a[0], b[1]])]
-  const turn = scalars.difference(minors[0], minors[1])
-  const [own, bend] = [b[0], turn].map((root) => signOver(scalars, root, variable, range, within(clock, 100)))
+function signOfLink({ scalars, variable, range, a, b, ends }: AffinePart, { clock }: Context) {
+  const signOf = (root: Scalar) => signOver(scalars, root, variable, range, within(clock, 100))
+  const own = signOf(b[0])
+  // Both say the same; which of them cancels less depends on the loss.
+  const bend = own && (signOf(turnOf(scalars, ends[0], ends[1])) ?? signOf(turnOf(scalars, a, b)))
   return own !== undefined && own === bend ? -own : undefined
+}
+
+type Slopes = readonly [Scalar, Scalar]
+
+/** f'' g' - f' g'': with the sign of g', that of the slope of f' / g'. */
+function turnOf(scalars: Scalars, f: Slopes, g: Slopes): Scalar {
+  const [left, right] = [scalars.make('mul', [f[1], g[0]]), scalars.make('mul', [f[0], g[1]])]
+  return scalars.difference(left, right)
 }
 
 /** Boxes that are looked at, at most. */
