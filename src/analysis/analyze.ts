@@ -4,6 +4,7 @@ import { type Curve, curvesOf } from './curves.ts'
 import { CLASSIFICATION } from './properties/classification.ts'
 import type { Context, Property } from './properties/context.ts'
 import { EQUIVALENCE } from './properties/equivalence.ts'
+import { ESTIMATES } from './properties/estimates.ts'
 import { LOCATION } from './properties/location.ts'
 import { NUMERICS } from './properties/numerics.ts'
 import { SHAPE } from './properties/shape.ts'
@@ -17,6 +18,7 @@ export const PROPERTIES: readonly Property[] = [
   ...SMOOTHNESS,
   ...SHAPE,
   ...LOCATION,
+  ...ESTIMATES,
   ...CLASSIFICATION,
   ...EQUIVALENCE,
 ]

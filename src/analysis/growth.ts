@@ -3,7 +3,7 @@
  * exp, log and arithmetic form a Hardy field, so the derivative grows like the derivative of the leading term
  * (Hardy 1910, Orders of Infinity). Where leading terms cancel, or an op is none of these, nothing is said.
  */
-import { toNumber } from './rational.ts'
+import { type Rational, signOf, toNumber } from './rational.ts'
 import type { Tape, TapeNode } from './tape.ts'
 
 /** A leading term. The factor is 0 for what is 0 from some place on. */
@@ -45,8 +45,17 @@ function growthOfNode(node: TapeNode, found: readonly Known[], variable: string,
   if (node.op === 'select')
     return args[0] === undefined ? undefined : args[0].factor !== 0 ? args[1] : args[2]
   if (args.some((arg) => arg === undefined)) return undefined
-  return RULES[node.op]?.(args as Growth[], node)
+  return certain(RULES[node.op]?.(args as Growth[], node))
 }
+
+/** Without what float64 has no number for; e^x of something small beside e^(x^2) has an infinite rate, which is one. */
+function certain(x: Known): Known {
+  if (x === undefined || !Number.isFinite(x.factor) || Number.isNaN(x.rate)) return undefined
+  return Number.isFinite(x.power) && Number.isFinite(x.logs) ? x : undefined
+}
+
+/** A factor that only underflows is not 0. */
+const nonzero = (x: Growth): Known => (x.factor === 0 ? undefined : x)
 
 /** Which grows faster: the sign of the difference of the orders; 0 for the same order. */
 export function compareGrowth(a: Growth, b: Growth): number {
@@ -54,7 +63,9 @@ export function compareGrowth(a: Growth, b: Growth): number {
   return a.rate - b.rate || a.power - b.power || a.logs - b.logs
 }
 
-function sum(terms: readonly Growth[]): Known {
+function sum(all: readonly Known[]): Known {
+  const terms = all.filter((term) => term !== undefined)
+  if (terms.length < all.length) return undefined
   const largest = terms.reduce((a, b) => (compareGrowth(a, b) >= 0 ? a : b), ZERO)
   const isVague = terms
     .filter(({ rate, factor }) => factor !== 0 && rate === largest.rate)
@@ -68,26 +79,32 @@ function sum(terms: readonly Growth[]): Known {
   return { ...largest, factor }
 }
 
-const scaled = (x: Growth, factor: number): Growth =>
-  factor === 0 ? ZERO : { ...x, factor: x.factor * factor }
+const scaled = (x: Growth, factor: number): Known =>
+  factor === 0 || x.factor === 0 ? ZERO : nonzero({ ...x, factor: x.factor * factor })
 
-function product(a: Growth, b: Growth): Growth {
+/** A factor that is too small for float64 is not 0. */
+function scaledExactly(x: Growth, factor: Rational): Known {
+  const rounded = toNumber(factor)
+  return rounded === 0 && signOf(factor) !== 0 ? undefined : scaled(x, rounded)
+}
+
+function product(a: Growth, b: Growth): Known {
   if (a.factor === 0 || b.factor === 0) return ZERO
   const isVague = a.isVague === true || b.isVague === true
-  return {
+  return nonzero({
     factor: a.factor * b.factor,
     rate: a.rate + b.rate,
     power: a.power + b.power,
     logs: a.logs + b.logs,
     isVague,
-  }
+  })
 }
 
 function power(x: Growth, n: number): Known {
   if (x.factor === 0) return n > 0 ? ZERO : undefined
   const factor = x.factor ** n
   return Number.isFinite(factor)
-    ? { ...x, factor, rate: x.rate * n, power: x.power * n, logs: x.logs * n }
+    ? nonzero({ ...x, factor, rate: x.rate * n, power: x.power * n, logs: x.logs * n })
     : undefined
 }
 
@@ -102,7 +119,8 @@ function limitOf(x: Growth): number {
 /** e^x of what goes to minus infinity, or to infinity, in a straight line; the constant is not known, only its sign. */
 function exponential(x: Growth): Known {
   const limit = limitOf(x)
-  if (Number.isFinite(limit)) return constant(Math.exp(limit))
+  if (Number.isNaN(limit)) return undefined
+  if (Number.isFinite(limit)) return nonzero(constant(Math.exp(limit)))
   if (x.rate === 0 && x.power === 1 && x.logs === 0)
     return { factor: 1, rate: x.factor, power: 0, logs: 0, isVague: true }
   // Slower or faster than any e^cx; below 0 that does not matter beside anything else.
@@ -146,7 +164,10 @@ function larger(args: readonly Growth[], sign: 1 | -1): Known {
 
 const RULES: { readonly [O in TapeNode['op']]?: Rule } = {
   linear: (args, { factors, exact }) =>
-    sum([...args.map((arg, place) => scaled(arg, toNumber(factors![place]))), constant(toNumber(exact!))]),
+    sum([
+      ...args.map((arg, place) => scaledExactly(arg, factors![place])),
+      scaledExactly(constant(1), exact!),
+    ]),
   add: (args) => sum(args),
   sub: ([a, b]) => sum([a, scaled(b, -1)]),
   neg: ([x]) => scaled(x, -1),

@@ -19,7 +19,7 @@ import {
   sub,
   ZERO,
 } from './interval.ts'
-import { BINARY, type UnaryRow } from './primitives.ts'
+import { BINARY, isRoot, type UnaryRow } from './primitives.ts'
 import { type Box, type BranchSides, encloseNode, isSelection, type Tape, type TapeNode } from './tape.ts'
 
 /** The value, the slopes too, or the second derivatives as well. */
@@ -247,7 +247,8 @@ export class Jets {
   #binary({ op, args: [left, right], binary }: TapeNode, id: number) {
     const [a, b, y] = [this.#values[left], this.#values[right], this.#values[id]]
     const [da, db] = binary!.slopes(a, b, y)
-    if ((op === 'max' || op === 'min') && !isPoint(da)) this.#isSmooth[id] = 0
+    const isKink = op === 'pow' ? isRoot(a, b) : (op === 'max' || op === 'min') && !isPoint(da)
+    if (isKink) this.#isSmooth[id] = 0
     const [atLeft, atRight, at] = [left * this.#count, right * this.#count, id * this.#count]
     const slopes = this.#slopes
     for (let i = 0; i < this.#count; i++)

@@ -19,6 +19,7 @@ import {
 } from './interval.ts'
 import { Jets } from './jets.ts'
 import { NormalForms } from './normal-form.ts'
+import { isRoot } from './primitives.ts'
 import { compare, type Rational, rational, toNumber } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
 import { type Box, type BranchSides, type Tape, tapeOf } from './tape.ts'
@@ -241,7 +242,8 @@ function jetsOnSide(line: UnivariateFunction, choices: BranchSides): Jets {
     : new Jets(tapeOf(graph!.scalars, [side]), [variable], box)
 }
 
-function formulaOnSide({ graph, tape }: UnivariateFunction, choices: BranchSides): Scalar | undefined {
+/** The formula as it is on one side of its kinks. */
+export function formulaOnSide({ graph, tape }: UnivariateFunction, choices: BranchSides): Scalar | undefined {
   if (graph === undefined) return undefined
   const { scalars, root } = graph
   const places = new Map(scalars.reachable(root).map((id, place) => [id, place]))
@@ -336,6 +338,10 @@ function decided(tape: Tape, id: number, jets: Jets): Decision {
     case 'sqrt':
     case 'safe_sqrt':
       return value(args[0]).lo > 0 || isZero(jets.slope(0, args[0]))
+        ? { open: [], next: args }
+        : { open: [passing(args[0])], next: args }
+    case 'pow':
+      return !isRoot(value(args[0]), value(args[1])) || isZero(jets.slope(0, args[0]))
         ? { open: [], next: args }
         : { open: [passing(args[0])], next: args }
     case 'select':
@@ -573,7 +579,8 @@ function meeting(
 ): OneSidedLimits {
   if (a !== undefined && b !== undefined) return { left, right, isSame: compare(a, b) === 0 }
   // An enclosure that is a point is the number itself.
-  if (isPoint(left) && isPoint(right)) return { left, right, isSame: left.lo === right.lo }
+  if (isPoint(left) && isPoint(right) && isBounded(left) && isBounded(right))
+    return { left, right, isSame: left.lo === right.lo }
   const isApart = left.hi < right.lo || right.hi < left.lo
   return { left, right, isSame: isApart ? false : undefined }
 }

@@ -230,6 +230,12 @@ export const BINARY: { readonly [O in BinaryOp]: BinaryRow } = {
   },
 }
 
+/** Whether a power may be a root of 0, where its slope is infinite. */
+export const isRoot = (base: Interval, exponent: Interval): boolean =>
+  base.lo <= 0 && exponent.lo < 1 && !isWholeNumber(exponent)
+
+const isWholeNumber = ({ lo, hi }: Interval) => lo === hi && Number.isInteger(lo)
+
 const YES = ONE
 const NO = ZERO
 const MAYBE = interval(0, 1)

@@ -304,7 +304,8 @@ function turnsAt(
 export function roundingGap({ left, right, isSame }: Joint['value']): number | undefined {
   if (isSame === true) return 0
   const gap = Math.max(left.hi, right.hi) - Math.min(left.lo, right.lo)
-  return gap <= ROUNDING * scaleOf(left, right) ? gap : undefined
+  // Without bounds, both sides of this comparison are infinite.
+  return Number.isFinite(gap) && gap <= ROUNDING * scaleOf(left, right) ? gap : undefined
 }
 
 /** The same for both sides and the value at the place itself. */

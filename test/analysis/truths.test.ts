@@ -95,6 +95,8 @@ const TRUTHS: readonly Truth[] = [
   ['info_nce', {}, 'convex', 'proved'],
   ['poisson_nll', {}, 'convex', 'proved'],
   ['poisson_nll', {}, 'estimates', 'proved', { of: 'mean, through a link' }],
+  ['binary_cross_entropy', {}, 'estimates', 'proved', { of: 'mean, through a link', link: 'identity' }],
+  ['binary_cross_entropy_with_logits', {}, 'estimates', 'proved', { link: 'logit' }],
   ['dice', {}, 'convex', 'refuted'],
   ['sparsemax', {}, 'differentiable', 'proved'],
   ['smooth_l1', { beta: 0.5 }, 'smooth', 'proved', { bound: 2 }],
@@ -150,6 +152,84 @@ describe('a formula', () => {
       evidence: { of: 'mode', limit: 1 },
     })
   })
+
+  it.each([
+    ['abs(x - y)^1.5', 'a slope that is no root'],
+    ['abs(x - y)^1.5 * (x > y ? 2 : 1)', 'the same, asymmetric'],
+    ['sqrt(abs(x - y))', 'an infinite slope at the target'],
+    ['log1p(sqrt(abs(x - y)))', 'the same'],
+    ['(x - y)^2 + 1e-17 * (x - y)^4', 'a nearly constant second derivative'],
+    ['(x - y)^2 + 1e-12 * (x - y)', 'a minimum beside the target'],
+    ['(x - y)^2 + abs(x - y)', 'a kink at the target'],
+    ['(x - y)^2 + relu(x - y - 2)', 'a kink elsewhere'],
+    ['abs(x - y) + (x > y ? 5 : 0)', 'a jump'],
+    ['abs(x - y) + abs(x - y - 1) * 1e-16', 'nearly constant slopes'],
+  ])('%s, which has %s, is not proved to estimate anything with a name', (formula) => {
+    expect(verdictsOf(formula, ['estimates']).estimates!.verdict).not.toBe('proved')
+  })
+
+  it.each([
+    ['sqrt(2) * abs(x - y)', { of: 'median' }],
+    ['abs(x - y) * (x > y ? 2 : 1)', { of: 'quantile', level: 0.3333333333 }],
+    ['3 * (x - y)^2 + 1', { of: 'mean' }],
+    ['(x - y)^2 * (x > y ? 2 : 1)', { of: 'expectile', level: 0.3333333333 }],
+    ['exp(x) - x * y', { of: 'mean, through a link', link: 'log' }],
+    ['relu(x) - x * y + log1p(exp(-abs(x)))', { of: 'mean, through a link', link: 'logit' }],
+  ])('%s estimates what its derivatives say', (formula, evidence) => {
+    expect(verdictsOf(formula, ['estimates']).estimates).toEqual({
+      verdict: 'proved',
+      method: expect.any(String),
+      domain: expect.any(Object),
+      evidence,
+    })
+  })
+
+  it.each(['x * y', 'round(x) * y', '-exp(x) + x * y', 'x^3 - x * y', 'abs(x) - x * y'])(
+    '%s, which has no best prediction of some means, estimates nothing',
+    (formula) => {
+      expect(verdictsOf(formula, ['estimates']).estimates!.verdict).toBe('unknown')
+    },
+  )
+
+  it.each([
+    'sqrt(abs(x - y))',
+    'log1p(sqrt(abs(x - y)))',
+    'abs(x - y) < 1 ? (x - y)^2 : 3 * abs(x - y) - 2.5',
+    'abs(x - y) + (x > y ? 5 : 0)',
+  ])('%s, whose slope has a bound far out, has no breakdown for what happens elsewhere', (formula) => {
+    const { bounded_influence, robust } = verdictsOf(formula, ['bounded_influence', 'robust'])
+    expect([bounded_influence, robust].map((found) => found!.verdict)).toEqual(['unknown', 'unknown'])
+  })
+
+  it.each(['((x - y)^4)^0.25', '((x - y)^2)^0.3', 'sqrt(abs(x - y))', 'abs(x - y)^0.3'])(
+    '%s, a root of what reaches 0, is not differentiable there, not even up to rounding',
+    (formula) => {
+      const { verdict, evidence } = verdictsOf(formula, ['differentiable']).differentiable!
+      expect(verdict).not.toBe('proved')
+      expect(evidence.rounding).toBeUndefined()
+    },
+  )
+
+  it('that is only steep is not refuted to have a bounded slope', () => {
+    const { lipschitz } = verdictsOf('1e8 * (abs(x - y)^0.5 * abs(x - y)^0.5)', ['lipschitz'])
+    expect(lipschitz!.verdict).not.toBe('refuted')
+    expect(verdictsOf('sqrt(abs(x - y))', ['lipschitz']).lipschitz!.verdict).toBe('refuted')
+  })
+
+  it.each([
+    ['(1e-200 * (x - y))^2 + sqrt(1 + abs(x - y))', 'a factor that underflows'],
+    ['abs(x - y) * erf(abs(x - y) / (1 + abs(x - y)))', 'a limit without a number'],
+    ['exp((x - y) * exp(x - y + 1) * exp(y - x)) / exp(2 * (x - y))', 'a rate that is not known'],
+  ])('%s, with %s, is not said to grow in some way', (formula) => {
+    expect(verdictsOf(formula, ['redescending']).redescending?.verdict ?? 'unknown').toBe('unknown')
+  })
+
+  it.each(['x - y', '-(x - y)^2', '-abs(x - y)', 'exp(x - y) + 3 * (x - y)'])(
+    '%s, which falls for ever, has no estimate to break down',
+    (formula) => {
+      expect(verdictsOf(formula, ['robust']).robust!.verdict).toBe('unknown')
+    },
+  )
 
   it('that grows for ever does not', () => {
     expect(verdictsOf('log1p((x - y)^2)').estimates?.evidence.of).not.toBe('mode')

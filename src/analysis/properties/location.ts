@@ -2,14 +2,14 @@
 import { within } from '../clock.ts'
 import { type Curve, lineOf } from '../curves.ts'
 import { type Growth, growthOf, printed, slopeOf } from '../growth.ts'
-import { type Interval, interval, isZero, magnitude, middle, point } from '../interval.ts'
+import { type Interval, interval, isZero, magnitude, point } from '../interval.ts'
 import type { Piece, Pieces } from '../pieces.ts'
 import { negated, ONE, ZERO } from '../rational.ts'
-import { boundsOver, isNeverNegative, rangeOf } from '../shape.ts'
+import { isNeverNegative, rangeOf } from '../shape.ts'
 import { elementName, projectToFeasible, type Subject } from '../subject.ts'
 import { enclose, evaluate, tapeOf } from '../tape.ts'
 import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
-import { type Context, type Property, piecewiseCurves, residualCurve, rounded } from './context.ts'
+import { type Context, type Property, residualCurve, rounded } from './context.ts'
 
 const GROWTH = 'leading terms at both ends'
 
@@ -169,7 +169,7 @@ function symmetric(context: Context): Finding | undefined {
 }
 
 /** The loss in the end on both sides; undefined if it depends on more than the residual. */
-function ends(context: Context) {
+export function ends(context: Context) {
   const curve = residualCurve(context)
   if (curve === undefined) return undefined
   const { tape, variable } = curve.line
@@ -194,8 +194,10 @@ function boundedInfluence(context: Context): Finding | undefined {
     return unknown('how the loss grows in the end is not decided')
   const lipschitz = context.finding('lipschitz')
   const evidence = { ...grows(found.sides), bound: lipschitz.evidence.bound }
-  return lipschitz.verdict === 'proved'
-    ? proved(`${GROWTH}; ${lipschitz.method}`, evidence)
+  if (lipschitz.verdict === 'proved') return proved(`${GROWTH}; ${lipschitz.method}`, evidence)
+  // A jump, or a slope without a bound somewhere in between, says nothing about far targets.
+  return lipschitz.verdict === 'refuted'
+    ? unknown(`the slope has a bound in the end, but not everywhere: ${lipschitz.method}`, evidence)
     : { ...lipschitz, evidence }
 }
 
@@ -213,6 +215,8 @@ function redescending(context: Context): Finding | undefined {
 function robust(context: Context): Finding | undefined {
   const found = ends(context)
   if (found === undefined) return undefined
+  if (found.sides !== undefined && [found.sides.left, found.sides.right].some(falls))
+    return unknown('the loss falls for ever, so that there is no estimate')
   const influence = context.finding('bounded_influence')
   if (influence.verdict === 'refuted')
     return refuted('unbounded influence: one bad number is enough', { breakdown: 0 })
@@ -224,11 +228,14 @@ function robust(context: Context): Finding | undefined {
     return unknown(
       'the influence is bounded, but not monotone: how much bad data it survives depends on the scale and on the start',
     )
-  const [a, b] = [Math.abs(left.at), Math.abs(right.at)]
+  const [a, b] = [left.at, right.at]
   return proved('bounded and monotone influence: the smaller limit of the slope over their sum', {
     breakdown: rounded(Math.min(a, b) / (a + b)),
   })
 }
+
+/** Whether it goes to minus infinity. */
+const falls = ({ factor, rate, power, logs }: Growth) => factor < 0 && (rate || power || logs) > 0
 
 /** By Stein's lemma E psi' = E Z psi, which needs no derivative at kinks. */
 function efficiency(context: Context): Finding | undefined {
@@ -256,135 +263,6 @@ function efficiency(context: Context): Finding | undefined {
     : unknown('the quadrature has no value')
 }
 
-interface Sides {
-  readonly left: Interval
-  readonly right: Interval
-}
-
-/** The bounds of a derivative on both sides of 0, over all pieces. */
-function sidesOf({ pieces }: { readonly pieces: Pieces }, order: 1 | 2): Sides | undefined {
-  const of = (test: (piece: Piece) => boolean) => {
-    const found = pieces.pieces
-      .filter(test)
-      .map((piece) => boundsOver(pieces, piece, order, piece.lo, piece.hi))
-    return found.length === 0
-      ? undefined
-      : interval(Math.min(...found.map(({ lo }) => lo)), Math.max(...found.map(({ hi }) => hi)))
-  }
-  const [left, right] = [of(({ lo }) => lo < -1e-300), of(({ hi }) => hi > 1e-300)]
-  return left === undefined || right === undefined ? undefined : { left, right }
-}
-
-const isConstant = ({ lo, hi }: Interval) => hi - lo <= 1e-14 * Math.max(Math.abs(lo), Math.abs(hi))
-
-/** Asymmetric absolute and squared errors have names; other losses of the residual are M-estimators. */
-function estimates(context: Context): Finding | undefined {
-  const curve = residualCurve(context)
-  if (curve === undefined) return byMean(context)
-  if (context.finding('minimum_at_target').verdict === 'refuted')
-    return unknown('its minimum is not at the target')
-  const [slope, bend] = [sidesOf(curve, 1), sidesOf(curve, 2)]
-  if (
-    slope !== undefined &&
-    isConstant(slope.left) &&
-    isConstant(slope.right) &&
-    slope.left.hi < 0 &&
-    slope.right.lo > 0
-  ) {
-    const level = -slope.left.lo / (slope.right.lo - slope.left.lo)
-    return level === 0.5
-      ? proved('constant slopes of equal size', { of: 'median' })
-      : proved('constant slopes', { of: 'quantile', level: rounded(level) })
-  }
-  if (
-    bend !== undefined &&
-    isConstant(bend.left) &&
-    isConstant(bend.right) &&
-    bend.left.lo > 0 &&
-    bend.right.lo > 0
-  ) {
-    const level = bend.left.lo / (bend.right.lo + bend.left.lo)
-    return level === 0.5
-      ? proved('a constant second derivative', { of: 'mean' })
-      : proved('a constant second derivative on each side', { of: 'expectile', level: rounded(level) })
-  }
-  return modeOf(context) ?? supported('it is a function of the residual', { of: 'location (M-estimator)' })
-}
-
-/**
- * With one valley and the same limit M on both sides, the least expected loss is the largest expectation of M - loss: a
- * kernel, and so the mode of the targets as a kernel density estimate smooths them (Chernoff 1964; Yao, Lindsay, Li 2012).
- */
-function modeOf(context: Context): Finding | undefined {
-  const sides = ends(context)?.sides
-  if (sides === undefined || !isLevel(sides.left) || !isLevel(sides.right)) return undefined
-  const [low, high] = [sides.left.factor, sides.right.factor].sort((a, b) => a - b)
-  if (high - low > 1e-12 * Math.abs(high)) return undefined
-  const needed = ['quasiconvex', 'minimum_at_target', 'symmetric'].map(
-    (name) => context.finding(name).verdict,
-  )
-  if (needed.some((verdict) => verdict === 'refuted' || verdict === 'unknown')) return undefined
-  const say = needed.every((verdict) => verdict === 'proved') ? proved : supported
-  return say('one valley, and the same limit on both sides: limit - loss is a kernel', {
-    of: 'mode',
-    smoothedBy: `${rounded(high)} - loss`,
-    limit: rounded(high),
-  })
-}
-
-/** Whether it goes to a number. */
-const isLevel = ({ rate, power, logs, isVague }: Growth) =>
-  rate === 0 && power === 0 && logs === 0 && isVague !== true
-
-/** If the loss is affine in the targets, only their mean counts. */
-function byMean(context: Context): Finding | undefined {
-  const { subject, curves } = context
-  if (curves.curves.length === 0 || curves.curves.some(({ isResidual }) => isResidual)) return undefined
-  const target = Object.keys(subject.loss.inputs).find(
-    (name) => name !== subject.of && subject.cases[0].box.has(elementName(name, 0)),
-  )
-  if (target === undefined || !curves.isComplete) return undefined
-  const link = linkOf(context)
-  return proved('the loss is affine in the targets, so only their mean counts', {
-    of: 'mean, through a link',
-    ...(link === undefined ? {} : { link }),
-  })
-}
-
-/** The mean of the targets for which a prediction is the best. */
-const LINKS: Readonly<Record<string, (x: number) => number>> = {
-  identity: (x) => x,
-  log: Math.exp,
-  logit: (x) => 1 / (1 + Math.exp(-x)),
-  inverse: (x) => 1 / x,
-  'square root': (x) => x * x,
-}
-
-/** What the link is called: it has the right slopes of 0 at some predictions. */
-function linkOf(context: Context): string | undefined {
-  const curves = piecewiseCurves(context)
-  const targets = curves?.map(({ at }) => Object.values(at)[0]?.[0])
-  if (curves?.length !== 2 || targets?.[0] === undefined || targets[1] === undefined) return undefined
-  const [first, second] = [targets[0], targets[1]]
-  const { lo, hi } = curves[0].line
-  const shares = [0.31, 0.45, 0.58, 0.66]
-  const means = shares.map((share) => {
-    const place = lo + share * (hi - lo)
-    const [a, b] = curves.map(({ pieces }) => slopeAt(pieces, place))
-    return { place, mean: first - (a * (second - first)) / (b - a) }
-  })
-  return Object.keys(LINKS).find((name) =>
-    means.every(
-      ({ place, mean }) => Math.abs(LINKS[name](place) - mean) <= 1e-7 * Math.max(1e-3, Math.abs(mean)),
-    ),
-  )
-}
-
-function slopeAt(pieces: Pieces, place: number): number {
-  const piece = pieces.pieces.find(({ lo, hi }) => lo <= place && place <= hi)
-  return piece === undefined ? Number.NaN : middle(boundsOver(pieces, piece, 1, place, place))
-}
-
 export const LOCATION: readonly Property[] = [
   { name: 'zero_at_target', about: 'a prediction equal to the target costs nothing', find: zeroAtTarget },
   {
@@ -410,5 +288,4 @@ export const LOCATION: readonly Property[] = [
     about: 'variance of the mean over that of the estimate, for Gaussian data',
     find: efficiency,
   },
-  { name: 'estimates', about: 'what of the targets the best constant prediction is', find: estimates },
 ]

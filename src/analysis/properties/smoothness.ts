@@ -2,7 +2,7 @@
 
 import { type Clock, within } from '../clock.ts'
 import { type GradientBounds, gradientBounds } from '../gradient-hull.ts'
-import { magnitude } from '../interval.ts'
+import { type Interval, magnitude } from '../interval.ts'
 import { Jets } from '../jets.ts'
 import type { Joint } from '../pieces.ts'
 import { piecesOf } from '../pieces.ts'
@@ -192,21 +192,30 @@ function largestBound(evidence: readonly Readonly<Record<string, unknown>>[]) {
   return { bound: largest('bound'), attained: largest('attained') }
 }
 
-/** A place near an end of a piece where the slope is certainly enormous. */
+/** How near to an end of a piece the slope is looked at. */
+const STEPS = [1e-4, 1e-8, 1e-12, 1e-20, 1e-40, 1e-60]
+
+/**
+ * A place near an end of a piece where the slope is certainly enormous, and grows with every step towards the end: a
+ * slope that is only large may have a bound that was not found.
+ */
 function steepest(pieces: NonNullable<Context['curves']['curves'][number]['pieces']>) {
   for (const piece of pieces.pieces) {
     for (const [end, way] of [
       [piece.lo, 1],
       [piece.hi, -1],
     ] as const) {
-      const at = [1e-60, 1e-40, 1e-20, 1e-12].map((step) => end + way * step).find((x) => x !== end)!
-      const slope = boundsOver(pieces, piece, 1, at, at)
-      const least = Math.max(slope.lo, -slope.hi)
-      if (least > 1e6 && !slope.partial) return { at, slope: least }
+      const places = STEPS.map((step) => end + way * step).filter((x) => x > piece.lo && x < piece.hi)
+      const slopes = places.map((at) => leastSize(boundsOver(pieces, piece, 1, at, at)))
+      const isGrowing = slopes.every((slope, i) => i === 0 || slope > 2 * slopes[i - 1])
+      if (isGrowing && slopes.length > 1 && slopes.at(-1)! > 1e6)
+        return { at: places.at(-1)!, slope: slopes.at(-1)! }
     }
   }
   return undefined
 }
+
+const leastSize = ({ lo, hi, partial }: Interval) => (partial ? Number.NaN : Math.max(lo, -hi))
 
 /** The largest Euclidean length of a gradient. */
 function lipschitzOverBox(context: Context): Finding {
