@@ -588,7 +588,7 @@ class LoopWriter {
       case 'compute':
         return this.#define(statement.node, this.#expression(this.#program.nodes[statement.node]))
       case 'load':
-        return this.#load(statement.node, statement.buffer)
+        return this.#load(statement)
       case 'store':
         return [this.#syntax.assign(this.#element(statement.buffer), this.#stored(statement))]
       case 'accumulate':
@@ -633,10 +633,11 @@ class LoopWriter {
 
   #crossingFound: ReadonlySet<number> | undefined
 
-  #load(id: number, buffer: Buffer): string[] {
+  /** A node that has memory of its own is there as it is; only one that is read from that of its source is renamed or shifted. */
+  #load({ node, source, buffer }: Statement & { kind: 'load' }): string[] {
     const { nodes } = this.#program
-    const code = this.#read(buffer, memoryReadOf(nodes, id).axes)
-    return [this.#declare(id, this.#loaded(code, nodes[id].type))]
+    const axes = source === node ? {} : memoryReadOf(nodes, node).axes
+    return [this.#declare(node, this.#loaded(this.#read(buffer, axes), nodes[node].type))]
   }
 
   #loaded(code: Code, type: ValueType): Code {

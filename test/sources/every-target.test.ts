@@ -17,7 +17,14 @@ import { depth, sampled } from '../support/depth.ts'
 import { defaultsOf } from '../support/sample.ts'
 import { unitsOf } from './cases.ts'
 import { checkTarget } from './every-source.ts'
-import { callLosses, checkFunctions, columnLosses, functionBounds, recipeLosses } from './functions.ts'
+import {
+  callLosses,
+  checkFunctions,
+  columnLosses,
+  functionBounds,
+  recipeLosses,
+  storedMoves,
+} from './functions.ts'
 import { indentOf, misindented } from './indents.ts'
 import { columnsOf } from './rows.ts'
 import { RUNNERS } from './runners/all.ts'
@@ -295,6 +302,16 @@ describe.each(['typescript', 'tfjs'])('%s', (name) => {
     const [precision] = target.precisions
     const own = functionBounds(name, bounds)
     const { failures, refused } = await checkFunctions(target, sampled(formulas, 8), runner, precision!, own)
+    expect(failures).toEqual([])
+    expect([...refused]).toEqual([])
+  }, 600_000)
+
+  it('moves values that are in memory for other loops once', async () => {
+    const target = TARGETS.find((one) => one.name === name)!
+    const { runner, bounds } = RUNNERS[name]!
+    const [precision] = target.precisions
+    const own = functionBounds(name, bounds)
+    const { failures, refused } = await checkFunctions(target, storedMoves(), runner, precision!, own)
     expect(failures).toEqual([])
     expect([...refused]).toEqual([])
   }, 600_000)
