@@ -196,10 +196,16 @@ function keptArray(
   return { name, role: 'scratch', of: '', type: 'real', axes, length: product(axes) }
 }
 
-/** A number, or an input of numbers in the layout of the node. */
+/** An input of numbers in the layout of the node, or a number that a call spells. Any other number is read from memory, too. */
 function isKnown({ nodes, inputs }: Program, id: number): boolean {
   const { op, name, axes, type } = nodes[id]
-  return op === 'constant' || (op === 'input' && type === 'real' && inputs[name!].axes.join() === axes.join())
+  if (op === 'constant') return !nodes.some((node) => isHostOp(node.op) && operandsOf(node).includes(id))
+  return op === 'input' && type === 'real' && inputs[name!].axes.join() === axes.join()
+}
+
+/** What a call reads from memory: all but the blank of CTC. */
+function operandsOf({ op, args }: Node): readonly number[] {
+  return op.startsWith('ctc') ? args.slice(0, 4) : args
 }
 
 /** Nodes that stay in memory from one part to another. */
@@ -212,8 +218,7 @@ function hostCall(source: SourceProgram, id: number, names: LoopNames, context: 
   const { nodes } = source.program
   const node = nodes[id]
   const blank = node.op.startsWith('ctc') ? nodes[node.args[4]].value! : 0
-  const operands = node.op.startsWith('ctc') ? node.args.slice(0, 4) : node.args
-  const kept = operands.map((arg) =>
+  const kept = operandsOf(node).map((arg) =>
     isKnown(source.program, arg) ? names.input(nodes[arg]) : names.kept(arg),
   )
   return hostOpLines(node, kept, names.kept(id), blank, context)

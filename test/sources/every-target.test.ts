@@ -23,6 +23,7 @@ import {
   columnLosses,
   functionBounds,
   recipeLosses,
+  singleSeries,
   storedMoves,
 } from './functions.ts'
 import { indentOf, misindented } from './indents.ts'
@@ -306,22 +307,29 @@ describe.each(['typescript', 'tfjs'])('%s', (name) => {
     expect([...refused]).toEqual([])
   }, 600_000)
 
-  it('moves values that are in memory for other loops once', async () => {
-    const target = TARGETS.find((one) => one.name === name)!
-    const { runner, bounds } = RUNNERS[name]!
-    const [precision] = target.precisions
-    const own = functionBounds(name, bounds)
-    const { failures, refused } = await checkFunctions(target, storedMoves(), runner, precision!, own)
-    expect(failures).toEqual([])
-    expect([...refused]).toEqual([])
-  }, 600_000)
+  it.each([
+    ['moves values that are in memory for other loops once', storedMoves()],
+    ['aligns series that have no batch', singleSeries()],
+  ])(
+    '%s',
+    async (_, of) => {
+      const target = TARGETS.find((one) => one.name === name)!
+      const { runner, bounds } = RUNNERS[name]!
+      const [precision] = target.precisions
+      const own = functionBounds(name, bounds)
+      const { failures, refused } = await checkFunctions(target, of, runner, precision!, own)
+      expect(failures).toEqual([])
+      expect([...refused]).toEqual([])
+    },
+    600_000,
+  )
 })
 
 describe('every target for arrays and loops', () => {
   it.each(TARGETS.filter(({ family }) => family === 'array' || family === 'loop'))(
     '$name says every loss, every function and every recipe',
     (target) => {
-      for (const loss of lossesOf(target))
+      for (const loss of [...lossesOf(target), ...storedMoves(), ...singleSeries()])
         expect(attempt(target, loss), loss.name).toEqual(expect.any(String))
     },
   )

@@ -91,6 +91,31 @@ export function storedMoves(): Loss[] {
   })
 }
 
+/** Series without a batch: the smoothing is one number for all, and no array of one for each row. */
+const SINGLE_SERIES = [
+  'soft_dtw(a, 0.5, time, steps)',
+  'soft_dtw(a, 0, time, steps)',
+  'soft_dtw((p - q)^2, 0.1, time, steps) * b',
+  'soft_dtw((p - q)^2, size(steps) / 7, time, steps) * b',
+  'soft_dtw(abs(p - q), g, time, steps) * b + soft_dtw(a, 0.5, time, steps)',
+  'soft_dtw(p * p[time -> others], 0.1, time, others) * b',
+]
+
+const SERIES: Readonly<Record<string, InputDefinition>> = {
+  b: { axes: 'rows', differentiable: true },
+  a: { axes: 'time,steps', differentiable: true },
+  p: { axes: 'time', differentiable: true },
+  q: { axes: 'steps', differentiable: true },
+}
+
+export function singleSeries(): Loss[] {
+  return SINGLE_SERIES.map((formula, place) => {
+    const inputs = Object.entries(SERIES).filter(([name]) => mentions(formula, name))
+    const params = mentions(formula, 'g') ? { g: { type: 'number', default: 0.3 } as const } : {}
+    return customLoss({ inputs: Object.fromEntries(inputs), params, formula }, `series/f${place}`)
+  })
+}
+
 export function recipeLosses(): Loss[] {
   return readCookbook().flatMap(({ recipes }) =>
     recipes.map(({ name, definition }) => customLoss(definition, name)),
