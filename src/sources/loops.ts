@@ -196,10 +196,16 @@ function keptArray(
   return { name, role: 'scratch', of: '', type: 'real', axes, length: product(axes) }
 }
 
-/** A number, or an input of numbers in the layout of the node. */
+/** An input of numbers in the layout of the node, or a number that a call spells. Any other number is read from memory, too. */
 function isKnown({ nodes, inputs }: Program, id: number): boolean {
   const { op, name, axes, type } = nodes[id]
-  return op === 'constant' || (op === 'input' && type === 'real' && inputs[name!].axes.join() === axes.join())
+  if (op === 'constant') return !nodes.some((node) => isHostOp(node.op) && operandsOf(node).includes(id))
+  return op === 'input' && type === 'real' && inputs[name!].axes.join() === axes.join()
+}
+
+/** What a call reads from memory: all but the blank of CTC. */
+function operandsOf({ op, args }: Node): readonly number[] {
+  return op.startsWith('ctc') ? args.slice(0, 4) : args
 }
 
 /** Nodes that stay in memory from one part to another. */
@@ -212,8 +218,7 @@ function hostCall(source: SourceProgram, id: number, names: LoopNames, context: 
   const { nodes } = source.program
   const node = nodes[id]
   const blank = node.op.startsWith('ctc') ? nodes[node.args[4]].value! : 0
-  const operands = node.op.startsWith('ctc') ? node.args.slice(0, 4) : node.args
-  const kept = operands.map((arg) =>
+  const kept = operandsOf(node).map((arg) =>
     isKnown(source.program, arg) ? names.input(nodes[arg]) : names.kept(arg),
   )
   return hostOpLines(node, kept, names.kept(id), blank, context)
@@ -588,7 +593,7 @@ class LoopWriter {
       case 'compute':
         return this.#define(statement.node, this.#expression(this.#program.nodes[statement.node]))
       case 'load':
-        return this.#load(statement.node, statement.buffer)
+        return this.#load(statement)
       case 'store':
         return [this.#syntax.assign(this.#element(statement.buffer), this.#stored(statement))]
       case 'accumulate':
@@ -633,10 +638,11 @@ class LoopWriter {
 
   #crossingFound: ReadonlySet<number> | undefined
 
-  #load(id: number, buffer: Buffer): string[] {
+  /** A node that has memory of its own is there as it is; only one that is read from that of its source is renamed or shifted. */
+  #load({ node, source, buffer }: Statement & { kind: 'load' }): string[] {
     const { nodes } = this.#program
-    const code = this.#read(buffer, memoryReadOf(nodes, id).axes)
-    return [this.#declare(id, this.#loaded(code, nodes[id].type))]
+    const axes = source === node ? {} : memoryReadOf(nodes, node).axes
+    return [this.#declare(node, this.#loaded(this.#read(buffer, axes), nodes[node].type))]
   }
 
   #loaded(code: Code, type: ValueType): Code {

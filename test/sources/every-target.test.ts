@@ -17,7 +17,16 @@ import { depth, sampled } from '../support/depth.ts'
 import { defaultsOf } from '../support/sample.ts'
 import { unitsOf } from './cases.ts'
 import { checkTarget } from './every-source.ts'
-import { callLosses, checkFunctions, columnLosses, functionBounds, recipeLosses } from './functions.ts'
+import {
+  callLosses,
+  checkFunctions,
+  columnLosses,
+  functionBounds,
+  ofIndices,
+  recipeLosses,
+  singleSeries,
+  storedMoves,
+} from './functions.ts'
 import { indentOf, misindented } from './indents.ts'
 import { columnsOf } from './rows.ts'
 import { RUNNERS } from './runners/all.ts'
@@ -202,6 +211,18 @@ describe('c', () => {
   })
 })
 
+describe.each(['numpy', 'torch', 'jax', 'tensorflow', 'keras'])('%s', (name) => {
+  it('makes whole numbers floats before it computes with them', () => {
+    const target = TARGETS.find((one) => one.name === name)!
+    const inputs = { x: { differentiable: true }, y: {} }
+    const loss = customLoss({ inputs, formula: '(x - y)^2 / 2' }, 'halves')
+    const { text } = writeSource(target, { loss, params: {} })
+    const [, , body] = text.slice(text.indexOf('def halves(')).split('"'.repeat(3))
+    expect(body).toMatch(/^\n {4}x, y = _reals\(x, y\)\n/)
+    expect(text).toContain('def _reals(')
+  })
+})
+
 describe('a query for DuckDB', () => {
   it('ends in the value that was clipped, with no choice but one', () => {
     const sql = TARGETS.find(({ name }) => name === 'sql')!
@@ -298,13 +319,31 @@ describe.each(['typescript', 'tfjs'])('%s', (name) => {
     expect(failures).toEqual([])
     expect([...refused]).toEqual([])
   }, 600_000)
+
+  it.each([
+    ['moves values that are in memory for other loops once', storedMoves()],
+    ['aligns series that have no batch', singleSeries()],
+    ['computes with indices as with other numbers', ofIndices()],
+  ])(
+    '%s',
+    async (_, of) => {
+      const target = TARGETS.find((one) => one.name === name)!
+      const { runner, bounds } = RUNNERS[name]!
+      const [precision] = target.precisions
+      const own = functionBounds(name, bounds)
+      const { failures, refused } = await checkFunctions(target, of, runner, precision!, own)
+      expect(failures).toEqual([])
+      expect([...refused]).toEqual([])
+    },
+    600_000,
+  )
 })
 
 describe('every target for arrays and loops', () => {
   it.each(TARGETS.filter(({ family }) => family === 'array' || family === 'loop'))(
     '$name says every loss, every function and every recipe',
     (target) => {
-      for (const loss of lossesOf(target))
+      for (const loss of [...lossesOf(target), ...storedMoves(), ...singleSeries(), ...ofIndices()])
         expect(attempt(target, loss), loss.name).toEqual(expect.any(String))
     },
   )

@@ -52,6 +52,92 @@ export function columnLosses(): Loss[] {
   return formulas.map((formula, place) => customLoss({ inputs, formula }, `columns_${place}`))
 }
 
+/**
+ * Values at a distance that one loop leaves in memory for another, because a whole axis or a number of each row comes between: what is
+ * in memory is already moved.
+ */
+const STORED_MOVES = [
+  'window_mean(x, 3, columns) * b',
+  'window_sum(x * y, 2, columns) * b * w',
+  'x * mean(shift(x, 1, columns) / u, columns)',
+  'shift(shift(x, 1, columns) / u, 1, columns) / u * b',
+  'shift(shift(x, -2, columns) * u, 1, rows) * b',
+  'b * sum(window_mean(x, 3, columns), columns)',
+  'window_mean(softmax(x + v * y, columns), 3, columns) * b',
+  'window_mean(conv(x + v * y, [0.25, w, 1], columns), 3, columns) * b',
+  'conv(conv(x * u, [w, b, -1], columns), [1, u, 2], columns) * v',
+  'shift(max(x * u, columns) * y, 1, columns) * window_mean(y, 3, rows) * b',
+  'pick(window_mean(x * u, 3, columns), i, columns) * b + shift(x, 1, columns) * w',
+  'reverse_recurrence(shift(x, 1, columns) * u, window_mean(y, 3, columns) / 2, columns) * b',
+  'gather(window_mean(x, 3, columns) * b, order(y, columns), columns) * shift(y, -1, columns)',
+  'cumsum(shift(x, 1, columns) * u, columns) * b * mean(shift(y, 1, columns) * u, columns)',
+  'shift(cumsum(shift(x, 1, columns) * b, columns), -1, columns) * w * u',
+  'sum(shift(x * u, 1, columns) * shift(y, -1, rows)[columns -> others], columns) * b',
+  'window_mean(window_mean(x * b, 3, rows), 3, columns) * shift(v, 1, rows)',
+]
+
+const MOVED_INPUTS: Readonly<Record<string, InputDefinition>> = {
+  ...INPUTS,
+  u: { axes: 'columns', differentiable: true },
+  b: { axes: 'rows', differentiable: true },
+  w: { axes: '', differentiable: true },
+}
+
+/** One loss for each of them. */
+export function storedMoves(): Loss[] {
+  return STORED_MOVES.map((formula, place) => {
+    const inputs = Object.entries(MOVED_INPUTS).filter(([name]) => mentions(formula, name))
+    return customLoss({ inputs: Object.fromEntries(inputs), formula }, `moves/f${place}`)
+  })
+}
+
+/** What is computed of indices is a number, also where a library would compute it in integers. */
+const OF_INDICES = [
+  'cumsum(argsort(x, columns), rows)',
+  'recurrence(argsort(x, columns), 0.5, columns)',
+  'reverse_recurrence(argsort(x, columns), y / 2, rows)',
+  'scatter(argsort(x, columns), order(y, columns), columns)',
+  'gather(argsort(x, columns), order(y, columns), columns) / 2',
+  'shift(argsort(x, columns), 1, columns) / 2 + v',
+  'pick(argsort(x, columns), 1, columns)',
+  'pick(argsort(x, columns), i, columns) / 4',
+  'sum(argsort(x, columns) * order(y, columns)[columns -> others], rows)',
+  'soft_dtw(argsort(x, columns), 0.5, rows, columns)',
+  'a = x * y[columns -> others] / 4 + 3\nsolve_lower(a, argsort(x, columns), columns, others)',
+]
+
+export function ofIndices(): Loss[] {
+  return OF_INDICES.map((formula, place) => {
+    const inputs = Object.entries(INPUTS).filter(([name]) => mentions(formula, name))
+    return customLoss({ inputs: Object.fromEntries(inputs), formula }, `indices/f${place}`)
+  })
+}
+
+/** Series without a batch: the smoothing is one number for all, and no array of one for each row. */
+const SINGLE_SERIES = [
+  'soft_dtw(a, 0.5, time, steps)',
+  'soft_dtw(a, 0, time, steps)',
+  'soft_dtw((p - q)^2, 0.1, time, steps) * b',
+  'soft_dtw((p - q)^2, size(steps) / 7, time, steps) * b',
+  'soft_dtw(abs(p - q), g, time, steps) * b + soft_dtw(a, 0.5, time, steps)',
+  'soft_dtw(p * p[time -> others], 0.1, time, others) * b',
+]
+
+const SERIES: Readonly<Record<string, InputDefinition>> = {
+  b: { axes: 'rows', differentiable: true },
+  a: { axes: 'time,steps', differentiable: true },
+  p: { axes: 'time', differentiable: true },
+  q: { axes: 'steps', differentiable: true },
+}
+
+export function singleSeries(): Loss[] {
+  return SINGLE_SERIES.map((formula, place) => {
+    const inputs = Object.entries(SERIES).filter(([name]) => mentions(formula, name))
+    const params = mentions(formula, 'g') ? { g: { type: 'number', default: 0.3 } as const } : {}
+    return customLoss({ inputs: Object.fromEntries(inputs), params, formula }, `series/f${place}`)
+  })
+}
+
 export function recipeLosses(): Loss[] {
   return readCookbook().flatMap(({ recipes }) =>
     recipes.map(({ name, definition }) => customLoss(definition, name)),

@@ -18,51 +18,107 @@ import { argumentsOf, definition } from './definition.ts'
 import { SCOPE } from './formulas.ts'
 import { randomFrom } from './sample.ts'
 
+const LEAVES = [
+  'x',
+  'y',
+  'v',
+  's',
+  '0.5',
+  '2',
+  'index(columns)',
+  'size(rows)',
+  'pick(x, i, columns)',
+  'pick(y, 1, columns)',
+] as const
+
+/** More kinds of expressions, given any expression. */
+type More = (any: fc.Arbitrary<string>) => Readonly<Record<string, fc.Arbitrary<string>>>
+
+const AXIS = fc.constantFrom('columns', 'columns', 'rows')
+
+function expressions(leaves: readonly string[], more: More = () => ({})): fc.Arbitrary<string> {
+  return fc.letrec((tie) => {
+    const any = tie('any') as fc.Arbitrary<string>
+    const kinds = {
+      leaf: fc.constantFrom(...leaves),
+      unary: fc
+        .tuple(fc.constantFrom('exp', 'tanh', 'sigmoid', 'softplus', 'abs', 'relu', 'sin'), any)
+        .map(([name, inner]) => `${name}(${inner})`),
+      binary: fc
+        .tuple(any, fc.constantFrom('+', '-', '*'), any)
+        .map(([left, sign, right]) => `(${left} ${sign} ${right})`),
+      guarded: fc
+        // Only values that are read are compared: rounding decides comparisons of sums that are equal.
+        .tuple(tie('leaf'), tie('leaf'), any, any)
+        .map(([a, b, yes, no]) => `(${a} < ${b} ? ${yes} : ${no})`),
+      reduced: fc
+        .tuple(fc.constantFrom('sum', 'mean', 'max', 'min', 'logsumexp', 'var'), AXIS, any)
+        .map(([name, axis, inner]) => `${name}(x * 0.1 + ${inner}, ${axis})`),
+      counted: fc
+        .tuple(tie('leaf'), tie('leaf'), fc.constantFrom('columns', 'rows', 'rows, columns'), any)
+        .map(([a, b, axes, inner]) => `(any(${a} < ${b}, ${axes}) ? count(${b} < ${a}, columns) : ${inner})`),
+      moved: fc
+        .tuple(any, fc.constantFrom(-4, -1, 1, 2), AXIS)
+        .map(([inner, steps, axis]) => `shift(x * 0 + ${inner}, ${steps}, ${axis})`),
+      paired: any.map((inner) => `sum(tanh(v[rows -> others] - ${inner}), others)`),
+      ...more(any),
+    }
+    const choices = Object.keys(kinds).map((name) => tie(name))
+    return { ...kinds, any: fc.oneof({ maxDepth: 4, depthSize: 'small' }, ...choices) }
+  }).any as fc.Arbitrary<string>
+}
+
 /** Expressions over x, y [rows, columns], v [rows], s and the index of an element. */
-export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
-  leaf: fc.constantFrom(
-    'x',
-    'y',
-    'v',
-    's',
-    '0.5',
-    '2',
-    'index(columns)',
-    'size(rows)',
-    'pick(x, i, columns)',
-    'pick(y, 1, columns)',
-  ),
-  unary: fc
-    .tuple(fc.constantFrom('exp', 'tanh', 'sigmoid', 'softplus', 'abs', 'relu', 'sin'), tie('any'))
-    .map(([name, inner]) => `${name}(${inner})`),
-  binary: fc
-    .tuple(tie('any'), fc.constantFrom('+', '-', '*'), tie('any'))
-    .map(([left, sign, right]) => `(${left} ${sign} ${right})`),
-  guarded: fc
-    // Only values that are read are compared: rounding decides comparisons of sums that are equal.
-    .tuple(tie('leaf'), tie('leaf'), tie('any'), tie('any'))
-    .map(([a, b, yes, no]) => `(${a} < ${b} ? ${yes} : ${no})`),
-  reduced: fc
-    .tuple(
-      fc.constantFrom('sum', 'mean', 'max', 'min', 'logsumexp', 'var'),
-      fc.constantFrom('columns', 'columns', 'rows'),
-      tie('any'),
-    )
-    .map(([name, axis, inner]) => `${name}(x * 0.1 + ${inner}, ${axis})`),
-  counted: fc
-    .tuple(tie('leaf'), tie('leaf'), fc.constantFrom('columns', 'rows', 'rows, columns'), tie('any'))
-    .map(([a, b, axes, inner]) => `(any(${a} < ${b}, ${axes}) ? count(${b} < ${a}, columns) : ${inner})`),
-  moved: fc
-    .tuple(tie('any'), fc.constantFrom(-4, -1, 1, 2), fc.constantFrom('columns', 'columns', 'rows'))
-    .map(([inner, steps, axis]) => `shift(x * 0 + ${inner}, ${steps}, ${axis})`),
-  paired: tie('any').map((inner) => `sum(tanh(v[rows -> others] - ${inner}), others)`),
-  any: fc.oneof(
-    { maxDepth: 4, depthSize: 'small' },
-    ...['leaf', 'unary', 'binary', 'guarded', 'reduced', 'counted', 'moved', 'paired'].map((name) =>
-      tie(name),
-    ),
-  ),
-})).any as fc.Arbitrary<string>
+export const matrix = expressions(LEAVES)
+
+/**
+ * Expressions over the same and u [columns] that move what is along an axis (windows, convolutions, shifts, ops on a whole axis), times
+ * factors along the other axis: what comes between two moves is where values go through memory.
+ */
+export const alongAxes: fc.Arbitrary<string> = fc.letrec((tie) => {
+  const factor = fc.constantFrom('v', 'u', 's', 'y', 'tanh(x)', 'mean(y, columns)')
+  const any = tie('any') as fc.Arbitrary<string>
+  const covered = fc.oneof(
+    fc.constantFrom('x', 'y'),
+    any.map((inner) => `(x + ${inner})`),
+    any.map((inner) => `(y * ${inner})`),
+  )
+  const kinds = {
+    leaf: fc.constantFrom('x', 'y', 'x * y'),
+    scaled: fc.tuple(any, factor).map(([inner, by]) => `${inner} * ${by}`),
+    shifted: fc
+      .tuple(covered, fc.constantFrom(-2, -1, 1, 1, 4), AXIS)
+      .map(([inner, steps, axis]) => `shift(${inner}, ${steps}, ${axis})`),
+    windowed: fc
+      .tuple(fc.constantFrom('window_mean', 'window_sum'), covered, fc.constantFrom(2, 3), AXIS)
+      .map(([name, inner, width, axis]) => `${name}(${inner}, ${width}, ${axis})`),
+    convolved: fc
+      .tuple(covered, factor, AXIS)
+      .map(([inner, weight, axis]) => `conv(${inner}, [0.25, ${weight}, 1], ${axis})`),
+    normalized: covered.map((inner) => `softmax(${inner}, columns)`),
+    reduced: fc
+      .tuple(fc.constantFrom('sum', 'mean', 'logsumexp'), covered, AXIS)
+      .map(([name, inner, axis]) => `${name}(${inner}, ${axis})`),
+    running: fc.tuple(covered, AXIS).map(([inner, axis]) => `cumsum(${inner}, ${axis})`),
+    backward: fc
+      .tuple(covered, factor)
+      .map(([inner, decay]) => `reverse_recurrence(${inner}, ${decay} / 4, columns)`),
+    permuted: fc
+      .tuple(fc.constantFrom('gather', 'scatter'), covered)
+      .map(([name, inner]) => `${name}(${inner}, order(y, columns), columns)`),
+    mixed: matrix.map((inner) => `sin(${inner})`),
+  }
+  const frequent = ['scaled', 'shifted', 'windowed', 'convolved']
+  const choices = [...Object.keys(kinds), ...frequent].map((name) => tie(name))
+  const moved = fc.oneof(
+    ...['shifted', 'windowed', 'windowed', 'convolved', 'running'].map((name) => tie(name)),
+  )
+  return {
+    ...kinds,
+    any: fc.oneof({ maxDepth: 4, depthSize: 'small' }, ...choices),
+    whole: fc.tuple(moved, factor).map(([inner, by]) => `${inner} * ${by}`),
+  }
+}).whole as fc.Arbitrary<string>
 
 /** Numbers in the array of a precision. */
 export function realsOf(
@@ -124,7 +180,7 @@ export function expectNear(got: Results, batch: Batch, what: string): void {
   }
 }
 
-interface Results {
+export interface Results {
   readonly values: ArrayLike<number>
   readonly gradients: Readonly<Record<string, ArrayLike<number>>>
 }
