@@ -445,15 +445,18 @@ class ArrayWriter {
     return { code: times([code, this.#realSize(axis!)], -1), axes: axes.filter((own) => rest.includes(own)) }
   }
 
-  #alongAxis({ op, args, axis, axes }: Node, id: number): Value {
-    const codes = args.map((arg) => this.#whole(arg, axes))
+  #alongAxis({ op, args, axis, axes, type }: Node, id: number): Value {
+    const isPlaces = (place: number) => (op === 'gather' || op === 'scatter') && place === 1
+    const codes = args.map((arg, place) =>
+      type === 'index' || isPlaces(place) ? this.#whole(arg, axes) : this.#reals(arg, axes),
+    )
     return { code: this.#rule(op as keyof ArrayOps, id)(codes, axes.indexOf(axis!)), axes }
   }
 
   /** No axis is longer than the longest shift that is written. */
   #shift({ args: [x, by], axis, axes }: Node, id: number): Value {
     const steps = Math.max(-MOST_STEPS, Math.min(this.#program.nodes[by].value!, MOST_STEPS))
-    const code = this.#rule('shift', id)([this.#whole(x, axes), atom(String(steps))], axes.indexOf(axis!))
+    const code = this.#rule('shift', id)([this.#reals(x, axes), atom(String(steps))], axes.indexOf(axis!))
     return { code, axes }
   }
 
@@ -483,8 +486,8 @@ class ArrayWriter {
     const cube = [...rows, axis!, to!]
     const codes = [
       this.#laid(x, cube),
-      this.#laid(labels, [...rows, ...listed]),
-      ...[lengths, counts].map((length) => this.#laid(length, rows)),
+      this.#laidAsIs(labels, [...rows, ...listed]),
+      ...[lengths, counts].map((length) => this.#laidAsIs(length, rows)),
       atom(String(value)),
     ]
     const code = this.#rule(op as keyof ArrayOps, id)(codes, -1)
@@ -509,12 +512,12 @@ class ArrayWriter {
     // The first element of an axis is there: no axis but that of the rows is empty.
     if (dimension >= 0 && isKnown && (value === 0 || (size !== undefined && value! < size))) {
       return {
-        code: this.#syntax.slice(x.code, dimension, value!, x.axes.length),
+        code: this.#asReal(this.#syntax.slice(x.code, dimension, value!, x.axes.length), from),
         axes: x.axes.filter((own) => own !== axis),
       }
     }
     const whole = this.#sorted([...axes, axis!])
-    const code = this.#syntax.pick(this.#whole(from, whole), this.#whole(place, axes), whole.indexOf(axis!))
+    const code = this.#syntax.pick(this.#reals(from, whole), this.#whole(place, axes), whole.indexOf(axis!))
     return { code, axes }
   }
 
@@ -534,8 +537,8 @@ class ArrayWriter {
     return {
       code: this.#syntax.einsum(
         `${spell(own[0].axes)},${spell(own[1].axes)}->${spell(rest)}`,
-        own[0].code,
-        own[1].code,
+        this.#asReal(own[0].code, args[0]),
+        this.#asReal(own[1].code, args[1]),
       ),
       axes: rest,
     }
@@ -559,8 +562,21 @@ class ArrayWriter {
     return this.#spread(value, axes)
   }
 
-  /** With all of these axes in memory, in this order. */
+  /** The same as numbers: what is computed of indices is none. */
+  #reals(id: number, axes: readonly string[]): Code {
+    return this.#asReal(this.#whole(id, axes), id)
+  }
+
+  #asReal(code: Code, id: number): Code {
+    return this.#program.nodes[id].type === 'index' ? this.#syntax.realOf(code, this.#like()) : code
+  }
+
+  /** Numbers with all of these axes in memory, in this order. */
   #laid(id: number, axes: readonly string[]): Code {
+    return this.#asReal(this.#laidAsIs(id, axes), id)
+  }
+
+  #laidAsIs(id: number, axes: readonly string[]): Code {
     const sorted = this.#sorted(axes)
     return this.#ordered(this.#whole(id, sorted), sorted, axes)
   }

@@ -9,13 +9,13 @@ import { flattenedInputs, valueShape } from './collapse-axes.ts'
 import type { SourceProgram } from './contract.ts'
 import { type GradientParts, gradientParts, sizesRead, tensorParams } from './gradient-parts.ts'
 import { helpersIn } from './helpers.ts'
-import { docstring, signatureOf, tuple } from './python.ts'
+import { docstring, realLines, signatureOf, tuple } from './python.ts'
 
 /** What a library calls the parts of the frame. */
 export interface CustomGradientPhrases {
   readonly imports: readonly string[]
   readonly decorator: string
-  /** An argument, which may be a list or an array of another library, as a tensor. */
+  /** An argument of indices, which may be a list or an array of another library, as a tensor. `_reals` does the same of numbers. */
   convert(name: string): string
   /** A number as a tensor with the precision of another. */
   convertLike(name: string, like: string): string
@@ -69,8 +69,10 @@ function preparation(parts: Parts): string[] {
   const own = (name: string) => names.inputs.get(name)!
   const real = own(source.inputs.find(({ type }) => type === 'real')!.name)
   const shape = valueShape(source)
+  const indices = source.inputs.filter(({ type }) => type === 'index')
   return [
-    ...[...names.inputs.values()].map((name) => `${name} = ${phrases.convert(name)}`),
+    ...realLines(source, names),
+    ...indices.map(({ name }) => `${own(name)} = ${phrases.convert(own(name))}`),
     ...(shape === undefined ? [] : [`shape = ${rest(phrases.shapeOf(own(shape.of)), shape)}`]),
     ...flattenedInputs(source).map(({ name, axes }) => {
       const before = axes.indexOf('...')

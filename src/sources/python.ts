@@ -13,7 +13,7 @@ export const [CHOICE, EITHER, BOTH, NOT, ORDER, BIT_OR, BIT_AND, SUM, PRODUCT, S
 
 /** Words of the language, and names that sources import, call or define. */
 export const PYTHON_WORDS =
-  'False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield print len range float int abs min max sum round pow type self reduction np torch jax jnp tf keras ops math inf nan device _reduce _sigmoid _softplus _erf _lgamma _times _where _tanh _mean _maximum _minimum _pick _argsort _gather _scatter _cummax_place _last _forward _backward _reduce_by_lengths _weighted _digamma _polygamma _cot_of_turn _shift _recurrence _solve_lower _solve_upper _ctc_values _ctc_slope _ctc_states _ctc_forward _ctc_backward _ctc_end _ctc_total _log_add _soft_dtw_values _soft_dtw_slope _soft_dtw_table _soft_min _soft_weights'.split(
+  'False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield print len range float int abs min max sum round pow type self reduction np torch jax jnp tf keras ops math inf nan device _reduce _reals _sigmoid _softplus _erf _lgamma _times _where _tanh _mean _maximum _minimum _pick _argsort _gather _scatter _cummax_place _last _forward _backward _reduce_by_lengths _weighted _digamma _polygamma _cot_of_turn _shift _recurrence _solve_lower _solve_upper _ctc_values _ctc_slope _ctc_states _ctc_forward _ctc_backward _ctc_end _ctc_total _log_add _soft_dtw_values _soft_dtw_slope _soft_dtw_table _soft_min _soft_weights'.split(
     ' ',
   )
 
@@ -132,6 +132,16 @@ export function docstring(source: SourceProgram, notes: readonly string[], inden
 export function signatureOf(source: SourceProgram, { inputs, params }: ArrayNames): string {
   const keywords = source.params.map(({ name, value }) => `${params.get(name)}=${pythonNumber(value)}`)
   return [...inputs.values(), '*', ...keywords, 'reduction="mean"'].join(', ')
+}
+
+/**
+ * The line that makes whole numbers floats where the formula has real ones: in their arithmetic a parameter of a half would be 0, and a
+ * mean would be rounded down. `_reals` is the helper of the library.
+ */
+export function realLines({ inputs }: SourceProgram, names: ArrayNames): string[] {
+  const reals = inputs.filter(({ type }) => type === 'real').map(({ name }) => names.inputs.get(name)!)
+  if (reals.length === 0) return []
+  return [`${reals.length === 1 ? `[${reals[0]}]` : reals.join(', ')} = _reals(${reals.join(', ')})`]
 }
 
 /** Inputs with other axes between named ones are seen with one axis in their place. */

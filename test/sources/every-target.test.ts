@@ -22,6 +22,7 @@ import {
   checkFunctions,
   columnLosses,
   functionBounds,
+  ofIndices,
   recipeLosses,
   singleSeries,
   storedMoves,
@@ -210,6 +211,18 @@ describe('c', () => {
   })
 })
 
+describe.each(['numpy', 'torch', 'jax', 'tensorflow', 'keras'])('%s', (name) => {
+  it('makes whole numbers floats before it computes with them', () => {
+    const target = TARGETS.find((one) => one.name === name)!
+    const inputs = { x: { differentiable: true }, y: {} }
+    const loss = customLoss({ inputs, formula: '(x - y)^2 / 2' }, 'halves')
+    const { text } = writeSource(target, { loss, params: {} })
+    const [, , body] = text.slice(text.indexOf('def halves(')).split('"'.repeat(3))
+    expect(body).toMatch(/^\n {4}x, y = _reals\(x, y\)\n/)
+    expect(text).toContain('def _reals(')
+  })
+})
+
 describe('a query for DuckDB', () => {
   it('ends in the value that was clipped, with no choice but one', () => {
     const sql = TARGETS.find(({ name }) => name === 'sql')!
@@ -310,6 +323,7 @@ describe.each(['typescript', 'tfjs'])('%s', (name) => {
   it.each([
     ['moves values that are in memory for other loops once', storedMoves()],
     ['aligns series that have no batch', singleSeries()],
+    ['computes with indices as with other numbers', ofIndices()],
   ])(
     '%s',
     async (_, of) => {
@@ -329,7 +343,7 @@ describe('every target for arrays and loops', () => {
   it.each(TARGETS.filter(({ family }) => family === 'array' || family === 'loop'))(
     '$name says every loss, every function and every recipe',
     (target) => {
-      for (const loss of [...lossesOf(target), ...storedMoves(), ...singleSeries()])
+      for (const loss of [...lossesOf(target), ...storedMoves(), ...singleSeries(), ...ofIndices()])
         expect(attempt(target, loss), loss.name).toEqual(expect.any(String))
     },
   )

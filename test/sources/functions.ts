@@ -91,6 +91,28 @@ export function storedMoves(): Loss[] {
   })
 }
 
+/** What is computed of indices is a number, also where a library would compute it in integers. */
+const OF_INDICES = [
+  'cumsum(argsort(x, columns), rows)',
+  'recurrence(argsort(x, columns), 0.5, columns)',
+  'reverse_recurrence(argsort(x, columns), y / 2, rows)',
+  'scatter(argsort(x, columns), order(y, columns), columns)',
+  'gather(argsort(x, columns), order(y, columns), columns) / 2',
+  'shift(argsort(x, columns), 1, columns) / 2 + v',
+  'pick(argsort(x, columns), 1, columns)',
+  'pick(argsort(x, columns), i, columns) / 4',
+  'sum(argsort(x, columns) * order(y, columns)[columns -> others], rows)',
+  'soft_dtw(argsort(x, columns), 0.5, rows, columns)',
+  'a = x * y[columns -> others] / 4 + 3\nsolve_lower(a, argsort(x, columns), columns, others)',
+]
+
+export function ofIndices(): Loss[] {
+  return OF_INDICES.map((formula, place) => {
+    const inputs = Object.entries(INPUTS).filter(([name]) => mentions(formula, name))
+    return customLoss({ inputs: Object.fromEntries(inputs), formula }, `indices/f${place}`)
+  })
+}
+
 /** Series without a batch: the smoothing is one number for all, and no array of one for each row. */
 const SINGLE_SERIES = [
   'soft_dtw(a, 0.5, time, steps)',

@@ -11,6 +11,7 @@ import {
   callLosses,
   checkFunctions,
   functionBounds,
+  ofIndices,
   recipeLosses,
   singleSeries,
   storedMoves,
@@ -37,7 +38,7 @@ const { losses: catalog } = await loadCatalog()
 const strange = strangeLosses()
 const calls = callLosses()
 const losses = [...catalog, ...strange, ...calls]
-const formulas = [...calls, ...recipeLosses(), ...storedMoves(), ...singleSeries()]
+const formulas = [...calls, ...recipeLosses(), ...storedMoves(), ...singleSeries(), ...ofIndices()]
 /** For tools that take long: the catalog, and names that are most in the way. */
 const STRANGEST = /\/(?:forward|backward|sigmoid|times|list|double|cases|axes)$/
 const few = [...catalog, ...strange.filter(({ name }) => STRANGEST.test(name))]

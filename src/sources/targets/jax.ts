@@ -11,6 +11,7 @@ import {
   OPERATORS,
   PYTHON_SYNTAX,
   power,
+  realLines,
   shapeLines,
   signatureOf,
   TAKEN_IN_PYTHON,
@@ -118,6 +119,14 @@ const WORDS: ArrayLibraryNames = {
 }
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
+  _reals: [
+    'def _reals(*arrays):',
+    '    """Arrays of floats as they are; others as the floats that they become beside these."""',
+    '    arrays = [jnp.asarray(x) for x in arrays]',
+    '    dtype = jnp.result_type(*arrays, float)',
+    '    return [x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(dtype) for x in arrays]',
+    '',
+  ],
   _sigmoid: [
     'def _sigmoid(x):',
     '    """1 / (1 + e^-x), with all digits on the left."""',
@@ -209,7 +218,10 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
     '',
     `def ${name}(${signatureOf(source, made.names)}):`,
     ...docstring(source, NOTES, '    '),
-    ...indented(reduction(source, made, `_${name}(${args.join(', ')})`), '    '),
+    ...indented(
+      [...realLines(source, made.names), ...reduction(source, made, `_${name}(${args.join(', ')})`)],
+      '    ',
+    ),
   ]
   const helpers = helpersIn(body, HELPERS).flatMap((line, place, all) =>
     line === '' && all[place + 1] === '' ? [''] : [line],

@@ -113,6 +113,15 @@ const WORDS: ArrayLibraryNames = {
 }
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
+  _reals: [
+    'def _reals(*tensors):',
+    '    """Tensors of floats as they are; others as floats like the first of these, or as float32."""',
+    '    tensors = [ops.convert_to_tensor(x) for x in tensors]',
+    '    dtypes = [x.dtype for x in tensors if "float" in str(x.dtype)]',
+    '    dtype = dtypes[0] if dtypes else "float32"',
+    '    return [x if "float" in str(x.dtype) else ops.cast(x, dtype) for x in tensors]',
+    '',
+  ],
   _maximum: [
     'def _maximum(a, b):',
     '    """The larger one, in the precision of the tensors, which ops.maximum may change; NaN stays."""',

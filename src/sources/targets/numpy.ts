@@ -5,7 +5,7 @@ import { flattenedInputs } from '../collapse-axes.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { helpersIn } from '../helpers.ts'
 import { NUMPY, NUMPY_HELPERS } from '../numpy.ts'
-import { docstring, shapeLines, signatureOf, TAKEN_IN_PYTHON } from '../python.ts'
+import { docstring, realLines, shapeLines, signatureOf, TAKEN_IN_PYTHON } from '../python.ts'
 
 const target: Target = {
   name: 'numpy',
@@ -22,9 +22,19 @@ const target: Target = {
 export default target
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
+  _reals: [
+    'def _reals(*arrays):',
+    '    """Arrays of floats as they are; others as the floats that they become beside these, or as float64."""',
+    '    arrays = [np.asarray(x) for x in arrays]',
+    '    dtype = np.result_type(*(x.dtype for x in arrays))',
+    '    dtype = dtype if dtype.kind == "f" else float',
+    '    return [x if x.dtype.kind == "f" else x.astype(dtype) for x in arrays]',
+    '',
+  ],
   _reduce: [
     'def _reduce(loss, reduction, shares=None):',
     '    """The reduced loss, and its derivative with respect to each value."""',
+    '    loss = loss if loss.dtype.kind == "f" else loss.astype(float)',
     '    if reduction == "none":',
     '        return loss, np.ones_like(loss)',
     '    count = 1 if reduction == "sum" else loss.size if shares is None else shares.sum()',
@@ -98,6 +108,7 @@ function bodyLines(source: SourceProgram, names: ArrayNames): string[] {
     restored.some((input) => input.name === of) ? `${text}.reshape(${shape(of)})` : text
   const given = `${reduced}, ${names.cotangent} = ${reductionOf(source, names, loss, shares)}`
   return [
+    ...realLines(source, names),
     ...restored.map(({ name }) => `${shape(name)} = ${names.inputs.get(name)}.shape`),
     ...shapeLines(source, names, written, {
       flatten: (x, before, after) =>

@@ -114,6 +114,15 @@ const WORDS: ArrayLibraryNames = {
 }
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
+  _reals: [
+    'def _reals(*tensors):',
+    '    """Tensors of floats as they are; others as floats like the first of these, or as float32."""',
+    '    tensors = [tf.convert_to_tensor(x) for x in tensors]',
+    '    dtypes = [x.dtype for x in tensors if x.dtype.is_floating]',
+    '    dtype = dtypes[0] if dtypes else tf.float32',
+    '    return [x if x.dtype.is_floating else tf.cast(x, dtype) for x in tensors]',
+    '',
+  ],
   _where: [
     'def _where(test, yes, no):',
     '    """tf.where, in the precision of the side that is a tensor."""',

@@ -12,6 +12,7 @@ import {
   PYTHON_SYNTAX,
   PYTHON_WORDS,
   power,
+  realLines,
   shapeLines,
   signatureOf,
   TAKEN_IN_PYTHON,
@@ -126,6 +127,14 @@ const WORDS: ArrayLibraryNames = {
 }
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
+  _reals: [
+    'def _reals(*tensors):',
+    '    """Tensors of floats as they are; others as floats like the first of these, or of the default type."""',
+    '    dtypes = [x.dtype for x in tensors if x.is_floating_point()]',
+    '    dtype = dtypes[0] if dtypes else torch.get_default_dtype()',
+    '    return [x if x.is_floating_point() else x.to(dtype) for x in tensors]',
+    '',
+  ],
   // torch.sigmoid is 1 / (1 + e^-x) on both sides; where a target cancels it, that rounding is all that is left.
   // -|x| would say the same, but its derivative at 0 is 0.
   _sigmoid: [
@@ -227,7 +236,10 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
     '',
     `def ${name}(${signatureOf(source, made.names)}):`,
     ...docstring(source, NOTES, '    '),
-    ...indented(reduction(source, made, `${title}.apply(${args.join(', ')})`), '    '),
+    ...indented(
+      [...realLines(source, made.names), ...reduction(source, made, `${title}.apply(${args.join(', ')})`)],
+      '    ',
+    ),
   ]
   const helpers = helpersIn(body, HELPERS).flatMap((line, place, all) =>
     line === '' && all[place + 1] === '' ? [''] : [line],
