@@ -18,6 +18,7 @@ import { resolveLoss } from '../schemas/find-loss.ts'
 import { type KernelAsk, kernelRequest, kernelUnavailable } from '../schemas/kernel-request.ts'
 import { CATALOG_NAME, RegisteredAddress } from '../schemas/openapi.ts'
 import { inlineSource } from '../schemas/source-request.ts'
+import { callerOf } from './authorize.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { documentOf } from './definition-body.ts'
 
@@ -124,7 +125,8 @@ const routes: Routes = (app, context) => {
       const { resolved, retired } = await findServable(context.seenBy(request), params)
       if (retired !== null) reply.header('Deprecation', deprecationOf(retired))
       const isPinned = registeredName(params.namespace, params.name).version !== undefined
-      return send(request, reply, await write(resolved, query), isPinned ? FOR_EVER : 'no-cache')
+      const caching = isPinned ? `${sharingOf(request, context)}, ${FOR_EVER}` : 'no-cache'
+      return send(request, reply, await write(resolved, query), caching)
     },
   )
 
@@ -146,7 +148,12 @@ const routes: Routes = (app, context) => {
 export default routes
 
 /** A version of a registered loss never changes. */
-const FOR_EVER = 'public, max-age=31536000, immutable'
+const FOR_EVER = 'max-age=31536000, immutable'
+
+/** A cache that several people share may keep only what everyone who reaches it may see. */
+function sharingOf(request: FastifyRequest, { config }: RouteContext): 'public' | 'private' {
+  return callerOf(request).id === null && config.tlsClientCa === '' ? 'public' : 'private'
+}
 
 type KernelWriter = (resolved: ResolvedLoss, ask: KernelAsk) => Promise<Kernel>
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { bearer, startGuarded } from '../support/access.ts'
-import type { Kept } from '../support/custom.ts'
+import { type Kept, startKeeper } from '../support/custom.ts'
 import { KeyRing } from '../support/key-ring.ts'
 
 const ring = new KeyRing()
@@ -130,6 +130,25 @@ describe('a service with keys', () => {
   it('lets nobody cache what a key has got', async () => {
     const { headers } = await server.send('GET', '/v1/losses/huber', undefined, bearer(key))
     expect(headers.get('cache-control')).toBe('no-store')
+  })
+
+  it('lets no shared cache keep the kernel of a version, which only callers of its namespace may see', async () => {
+    const definition = { name: 'acme/secret', inputs: { x: { differentiable: true } }, formula: 'x^2' }
+    expect((await server.send('POST', '/v1/losses', definition, bearer(key))).status).toBe(201)
+    const caching = async (method: string, path: string) => {
+      const { status, headers } = await server.send(method, `/v1/losses/${path}`, undefined, bearer(key))
+      return [status, headers.get('cache-control')]
+    }
+    for (const method of ['GET', 'HEAD']) {
+      const pinned = await caching(method, 'acme/secret@1/kernel.wasm')
+      expect(pinned).toEqual([200, 'private, max-age=31536000, immutable'])
+      expect(await caching(method, 'acme/secret/kernel.wasm')).toEqual([200, 'no-cache'])
+    }
+    const open = await startKeeper()
+    await open.send('POST', '/v1/losses', definition)
+    const { headers } = await open.send('HEAD', '/v1/losses/acme/secret@1/kernel.wasm')
+    expect(headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+    await open.close()
   })
 
   it('describes its keys in OpenAPI, and which routes need none', async () => {
