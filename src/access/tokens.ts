@@ -45,6 +45,8 @@ const FETCH_MS = 5000
 const PAUSE_MS = 1000
 /** A verified token is verified again after this, in ms. */
 const REMEMBERED_MS = 60_000
+/** Characters of a subject, which is in logs and with everything that its owner stores. */
+const MOST_SUBJECT = 200
 /** Clocks of different machines, in s. */
 const CLOCK_TOLERANCE_S = 5
 
@@ -89,8 +91,14 @@ export async function createTokenVerifier(settings: TokenSettings, log: AccessLo
 function verified(payload: JWTPayload, claim: string): Verified {
   if (typeof payload.sub !== 'string' || payload.sub === '')
     throw credentialsInvalid('the token has no subject')
+  // Cutting it would make two people one.
+  if (payload.sub.length > MOST_SUBJECT)
+    throw credentialsInvalid(`the subject of the token has more than ${MOST_SUBJECT} characters`)
+  // The same goes for halves of characters: stores that keep text make all of them U+FFFD.
+  if (/[\p{Cc}\p{Cs}]/u.test(payload.sub))
+    throw credentialsInvalid('the subject of the token has a control character, or half of a character')
   return {
-    id: `jwt:${payload.sub.slice(0, 200)}`,
+    id: `jwt:${payload.sub}`,
     grants: grantsIn(payload, claim),
     until: Math.min(payload.exp! * 1000, Date.now() + REMEMBERED_MS),
   }

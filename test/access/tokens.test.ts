@@ -60,6 +60,15 @@ describe('a token', () => {
     expect(await register({ realm_access: { roles: [7, null, { admin: 'acme' }] } })).toBe(403)
   })
 
+  it('may have a subject of 200 characters, which are all told apart', async () => {
+    const server = await start()
+    const definition = { name: 'acme/long', inputs: { x: { differentiable: true } }, formula: 'x^2' }
+    const sub = 'a'.repeat(200)
+    const token = await provider.token({ sub, scope: 'register:acme' })
+    const { body } = await server.send('POST', '/v1/losses', definition, bearer(token))
+    expect(body.createdBy).toBe(`jwt:${sub}`)
+  })
+
   it.each<[string, () => Promise<string>, RegExp]>([
     [
       'that has expired',
@@ -70,6 +79,13 @@ describe('a token', () => {
     ['for another service', () => provider.token({ aud: 'billing' }), /claim/],
     ['without a subject', () => provider.token({ sub: undefined as never }), /claim/],
     ['with an empty subject', () => provider.token({ sub: '' }), /subject/],
+    ['with a subject that is too long', () => provider.token({ sub: `${'a'.repeat(200)}b` }), /subject/],
+    ['with a control character in its subject', () => provider.token({ sub: 'al\nice' }), /subject/],
+    [
+      'with half of a character in its subject',
+      () => provider.token({ sub: 'a\ud800' }),
+      /subject|not valid/,
+    ],
     ['that is not valid yet', () => provider.token({ nbf: Math.floor(Date.now() / 1000) + 600 }), /claim/],
     ['that was changed', async () => changed(await provider.token()), /signature/],
     ['signed with an unknown key', () => provider.token({}, { kid: 'nobody' }), /publish/],
