@@ -87,6 +87,11 @@ export class Connections {
     return this.#phase !== 'serving'
   }
 
+  /** Whether the process waits for its last responses: one that could go on for long should end. */
+  get isDraining(): boolean {
+    return this.#phase === 'farewell' || this.#phase === 'overdue'
+  }
+
   /** Must be called for every request as it begins. */
   arrived(request: IncomingMessage): void {
     ;(request.socket as HttpSocket)[LATEST] = request
@@ -102,7 +107,7 @@ export class Connections {
    * lost.
    */
   isLast(request: IncomingMessage): boolean {
-    if (this.#phase === 'serving' || this.#phase === 'closing') return false
+    if (!this.isDraining) return false
     return this.#phase === 'overdue' || (request.socket as HttpSocket)[LATEST] === request
   }
 

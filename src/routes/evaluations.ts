@@ -2,7 +2,8 @@
 import { PassThrough, type Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Static, Type } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Connections } from '../connections.ts'
 import { Problem, problemAt } from '../errors.ts'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
@@ -114,7 +115,8 @@ const routes: Routes = (app, context) => {
         ...one,
         operationId: 'evaluationEvents',
         summary: 'The progress of an evaluation as server-sent events',
-        description: '`progress` now and then, in the end `done`, `failed` or `cancelled`.',
+        description:
+          '`progress` now and then, in the end `done`, `failed` or `cancelled`. If they stop without one of these, the service is being restarted: ask again.',
         response: {
           200: { description: 'Events.', content: { 'text/event-stream': { schema: { type: 'string' } } } },
         },
@@ -122,7 +124,7 @@ const routes: Routes = (app, context) => {
     },
     async (request, reply) => {
       const job = await jobOf(request, context)
-      const events = eventsOf(job, () => jobOf(request, context), request)
+      const events = eventsOf(job, () => jobOf(request, context), reply, context.connections)
       return reply.type('text/event-stream; charset=utf-8').header('cache-control', 'no-store').send(events)
     },
   )
@@ -217,11 +219,20 @@ function shown({ id, state, created, updated, rows, total, result, error }: Stor
   }
 }
 
-/** Ends when the job ends, or the reader goes. */
-function eventsOf(first: StoredJob, find: () => Promise<StoredJob>, { raw }: FastifyRequest): Readable {
+/**
+ * Ends when the job ends, the reader goes, or the process does: that waits for its responses, and the job may take hours. Readers
+ * ask again, and another process answers.
+ */
+function eventsOf(
+  first: StoredJob,
+  find: () => Promise<StoredJob>,
+  { raw }: FastifyReply,
+  connections: Connections,
+): Readable {
   const events = new PassThrough()
   let isRead = true
-  raw.socket.once('close', () => {
+  // Not of the socket: it would keep a listener for each of its requests.
+  raw.once('close', () => {
     isRead = false
     events.destroy()
   })
@@ -232,6 +243,7 @@ function eventsOf(first: StoredJob, find: () => Promise<StoredJob>, { raw }: Fas
       const { rows, total, state } = job
       if (state !== 'queued' && state !== 'running') return void send(state, shown(job))
       send('progress', { state, rows, total })
+      if (connections.isDraining) return
       await sleep(EVENT_MS)
     }
   }

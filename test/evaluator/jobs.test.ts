@@ -1,5 +1,6 @@
 /** Evaluations over HTTP: jobs, events, reports, roles, and paths that lead nowhere. */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -72,6 +73,26 @@ describe('an evaluation', () => {
     const events = (await response.text()).trim().split('\n\n')
     expect(events[0]).toMatch(/^event: progress\ndata: {"state":"(queued|running)"/)
     expect(events.at(-1)).toMatch(/^event: done\ndata: {.*"result":/)
+  })
+
+  it('adds no listener to its connection for each request of its events', async () => {
+    const { body } = await server.send('POST', '/v1/evaluations', request)
+    await finished(`/v1/evaluations/${body.id}`)
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const counts: number[] = []
+    const count = ({ socket }: IncomingMessage) => counts.push(socket.listenerCount('close'))
+    server.app.fastify.server.prependListener('request', count)
+    for (let i = 0; i < 4; i++)
+      await new Promise((resolve, reject) => {
+        const path = `/v1/evaluations/${body.id}/events`
+        const sent = get({ host: '127.0.0.1', port: server.port, path, agent }, (response) =>
+          response.resume().once('end', resolve),
+        )
+        sent.once('error', reject)
+      })
+    server.app.fastify.server.off('request', count)
+    agent.destroy()
+    expect(counts).toEqual(Array(4).fill(counts[0]))
   })
 
   it('is the same for the same idempotency key', async () => {
@@ -325,6 +346,20 @@ describe('with keys', () => {
       expect((await guarded.send(method, path, undefined, bearer(other))).status).toBe(404)
     expect((await guarded.send('GET', path, undefined, bearer(admin))).status).toBe(200)
   })
+})
+
+it('whoever follows an evaluation does not hold up a service that shuts down', async () => {
+  const closing = await startKeeper({ datasets: folder, shutdownGraceMs: 100 })
+  // Nobody does the job.
+  await closing.app.context.evaluations!.close()
+  const { body } = await closing.send('POST', '/v1/evaluations', request)
+  const response = await fetch(`${closing.url}/v1/evaluations/${body.id}/events`)
+  const text = response.text()
+  const begun = performance.now()
+  await closing.app.drain()
+  expect(performance.now() - begun).toBeLessThan(10_000)
+  expect((await text).trim().split('\n\n').at(-1)).toMatch(/^event: progress\n/)
+  await closing.close()
 })
 
 it('cancelling an evaluation that is running leaves the service alone', async () => {
