@@ -11,6 +11,11 @@ export interface RegisteredName {
 const PART = /^[a-z][a-z0-9_]{0,63}$/
 const VERSION = /^[1-9]\d{0,8}$/
 
+/** Whether a namespace, or a loss in one, can have this name. */
+export function isNamePart(text: string): boolean {
+  return PART.test(text)
+}
+
 /**
  * @throws Problem `unknown-loss` if no loss can have this name
  * @example

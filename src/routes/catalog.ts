@@ -1,15 +1,19 @@
 /** The catalog: the list of losses, and everything about one of them, read from its definition. */
 import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import { cut, problemAt } from '../errors.ts'
 import { toLatex } from '../language/latex.ts'
 import { axesText, KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
+import { isNamePart } from '../registry/name.ts'
 import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
 import { CATALOG_NAME } from '../schemas/openapi.ts'
 import type { Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
 import { sendDescription } from './loss-page.ts'
+import { parameterOf } from './query.ts'
 
 const closed = { additionalProperties: false } as const
 const words = Type.Array(Type.String())
@@ -102,14 +106,10 @@ const routes: Routes = (app, context) => {
     response: { 200: Listed },
     'x-problems': [422, 501, 503],
   }
-  app.get<{ Querystring: { namespace?: string; after?: string } }>(
-    '/v1/losses',
-    { schema: list },
-    (request) => {
-      const { namespace, after } = request.query
-      return namespace === undefined ? listed : listRegistered(context.seenBy(request), namespace, after)
-    },
-  )
+  app.get('/v1/losses', { schema: list }, (request) => {
+    const [namespace, after] = [partOf(request, 'namespace'), partOf(request, 'after')]
+    return namespace === undefined ? listed : listRegistered(context.seenBy(request), namespace, after)
+  })
 
   const one = {
     tags,
@@ -131,6 +131,18 @@ export default routes
 
 function summaryOf({ name, family, couples, about, aliases }: Loss) {
   return { name, family, couples, about, aliases }
+}
+
+/**
+ * A part of the name of a registered loss.
+ *
+ * @throws Problem `invalid-value` for what can be none
+ */
+function partOf(request: FastifyRequest, parameter: string): string | undefined {
+  const part = parameterOf(request, parameter)
+  if (part === undefined || isNamePart(part)) return part
+  const detail = `must be lowercase letters, digits and _, as in the names of losses, got ${JSON.stringify(cut(part))}`
+  throw problemAt('invalid-value', `/${parameter}`, detail)
 }
 
 /** Without retired ones. */

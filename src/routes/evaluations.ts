@@ -32,6 +32,8 @@ const EVENT_MS = 500
 /** Longer keys are not told apart from attacks. */
 const MOST_KEY = 256
 
+const JOB_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 const routes: Routes = (app, context) => {
   const post = {
     tags,
@@ -183,7 +185,9 @@ async function definedLoss(ask: LossAsk, request: FastifyRequest, context: Route
 /** @throws Problem `unknown-evaluation`, also for those of other callers */
 async function jobOf(request: FastifyRequest<ById>, context: RouteContext): Promise<StoredJob> {
   const { id } = request.params
-  const job = await stored(() => jobsOf(context).find(id))
+  const jobs = jobsOf(context)
+  // Text that can be no id is not for the store, some of which refuse parts of it.
+  const job = JOB_ID.test(id) ? await stored(() => jobs.find(id)) : undefined
   const caller = callerOf(request)
   if (job !== undefined && (job.owner === caller.id || caller.may('admin', '*'))) return job
   throw new Problem('unknown-evaluation', `there is no evaluation "${id.slice(0, 80)}"`)

@@ -19,6 +19,7 @@ import type { RouteContext, Routes } from './context.ts'
 import { documentOf } from './definition-body.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
 import { sendDescription } from './loss-page.ts'
+import { parameterOf, switchOf } from './query.ts'
 
 const closed = { additionalProperties: false } as const
 const tags = ['custom']
@@ -101,16 +102,12 @@ const routes: Routes = (app, context) => {
     response: { 200: Type.Object({ versions: Type.Array(Version) }, closed) },
     'x-problems': [...problems, 422],
   }
-  app.get<Address & { Querystring: { before?: string } }>(
-    '/v1/losses/:namespace/:name/versions',
-    { schema: versions },
-    async (request) => {
-      const own = registeredName(request.params.namespace, request.params.name)
-      const page = { limit: PAGE, ...beforeOf(request.query.before) }
-      const found = await seen(request).versions(own, page)
-      return { versions: found.map(versionOf) }
-    },
-  )
+  app.get<Address>('/v1/losses/:namespace/:name/versions', { schema: versions }, async (request) => {
+    const own = registeredName(request.params.namespace, request.params.name)
+    const page = { limit: PAGE, ...beforeOf(parameterOf(request, 'before')) }
+    const found = await seen(request).versions(own, page)
+    return { versions: found.map(versionOf) }
+  })
 
   const schema = {
     tags,
@@ -135,19 +132,14 @@ const routes: Routes = (app, context) => {
     response: { 200: Removed },
     'x-problems': [...problems, 422],
   }
-  app.delete<Address & { Querystring: { purge?: string } }>(
-    '/v1/losses/:namespace/:name',
-    { schema: retire },
-    async (request) => {
-      const { params: address, query } = request
-      const own = registeredName(address.namespace, address.name)
-      if (own.version !== undefined)
-        throw problemAt('invalid-value', '/name', 'a single version cannot be removed')
-      const isPurge = query.purge === 'true' || query.purge === ''
-      await seen(request).remove(own, isPurge)
-      return { retired: !isPurge, purged: isPurge }
-    },
-  )
+  app.delete<Address>('/v1/losses/:namespace/:name', { schema: retire }, async (request) => {
+    const own = registeredName(request.params.namespace, request.params.name)
+    if (own.version !== undefined)
+      throw problemAt('invalid-value', '/name', 'a single version cannot be removed')
+    const isPurge = switchOf(request, 'purge')
+    await seen(request).remove(own, isPurge)
+    return { retired: !isPurge, purged: isPurge }
+  })
 }
 
 export default routes

@@ -188,6 +188,31 @@ describe('listing and retiring', () => {
     )
   })
 
+  it.each([
+    ['/v1/losses?namespace=acme&after=a&after=b', '/after: must be there only once'],
+    ['/v1/losses?namespace=a&namespace=b', '/namespace: must be there only once'],
+    ['/v1/losses/acme/robust_log/versions?before=2&before=3', '/before: must be there only once'],
+    ['/v1/losses?namespace=acme&after=%00', '/after: must be lowercase letters'],
+    ['/v1/losses?namespace=%00', '/namespace: must be lowercase letters'],
+    ['/v1/losses?namespace=Acme', '/namespace: must be lowercase letters'],
+  ])('%s is refused with the parameter that is wrong', async (path, detail) => {
+    const { status, body } = await server.send('GET', path)
+    expect([status, body.detail]).toEqual([422, expect.stringContaining(detail)])
+  })
+
+  it('only true, false and no value say whether a name is purged: anything else removes nothing', async () => {
+    await register(named('kept'))
+    for (const query of ['purge=true&purge=false', 'purge=1', 'purge=TRUE', 'purge=no']) {
+      const { status, body } = await server.send('DELETE', `/v1/losses/acme/kept?${query}`)
+      expect([query, status, body.detail]).toEqual([query, 422, expect.stringContaining('/purge: must be')])
+    }
+    expect((await evaluate('acme/kept')).status).toBe(200)
+    const remove = async (query: string) =>
+      (await server.send('DELETE', `/v1/losses/acme/kept?${query}`)).body
+    expect(await remove('purge=false')).toEqual({ retired: true, purged: false })
+    expect(await remove('purge')).toEqual({ retired: false, purged: true })
+  })
+
   it('a retired name responds with 410, its versions work with a Deprecation header, and a purge deletes all', async () => {
     await register(named('old'))
     await evaluate('acme/old')

@@ -165,10 +165,18 @@ describe('an evaluation', () => {
   })
 
   it('does not exist under an id that nobody has been given', async () => {
-    for (const path of ['', '/report', '/events']) {
-      const { status, body } = await server.send('GET', `/v1/evaluations/none${path}`)
-      expect([status, body.type]).toEqual([404, 'urn:lossd:problem:unknown-evaluation'])
-    }
+    const asked = vi.spyOn(server.app.context.evaluations!, 'find')
+    // PostgreSQL refuses text with a zero.
+    for (const id of ['none', '%00', '00000000-0000-0000-0000-00000000000%00'])
+      for (const path of ['', '/report', '/events']) {
+        const { status, body } = await server.send('GET', `/v1/evaluations/${id}${path}`)
+        expect([status, body.type]).toEqual([404, 'urn:lossd:problem:unknown-evaluation'])
+      }
+    expect(asked).not.toHaveBeenCalled()
+    const unused = '/v1/evaluations/00000000-0000-4000-8000-000000000000'
+    expect((await server.send('GET', unused)).status).toBe(404)
+    expect(asked).toHaveBeenCalledOnce()
+    asked.mockRestore()
   })
 
   it.each([
