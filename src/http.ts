@@ -155,6 +155,7 @@ export function hardenHttp(app: FastifyInstance, options: EdgeOptions): RouteTab
       if (endsWithSlash(request.raw.url!)) forgiveSlash(routes, request.raw.url!)
       // Otherwise Fastify would ask for a Content-Type before it reports that the method is not allowed here.
       if (request.is404 && request.headers['content-type'] === undefined) throw notFound(routes, request)
+      if (!request.is404 && mayEndInVerb(request)) refuseOtherMethods(routes, request)
       if (request.method === 'POST' && !request.is404) checkMediaType(request.raw.headers['content-type'])
     } catch (error) {
       return done(error as Error)
@@ -339,10 +340,8 @@ function collectRoutes(app: FastifyInstance): RouteTable {
 }
 
 function notFound(routes: RouteTable, { url, method }: FastifyRequest): Problem {
-  const path = url.split('?')[0]
-  const allowed = [...routes]
-    .filter(([pattern]) => matches(pattern, path))
-    .flatMap(([, methods]) => [...methods])
+  const path = pathOf(url)
+  const allowed = methodsAt(routes, path)
   if (allowed.length === 0) return new Problem('not-found', `no route has the path ${cut(path)}; see /docs`)
   const list = [...new Set(allowed)].sort().join(', ')
   return new Problem('method-not-allowed', `${method} is not allowed here; use ${list}`, {
@@ -350,14 +349,69 @@ function notFound(routes: RouteTable, { url, method }: FastifyRequest): Problem 
   })
 }
 
+/**
+ * A verb in the last part of a path (`huber:check`) is none of a name, but Fastify routes its other methods as if it were.
+ *
+ * @throws Problem `method-not-allowed`
+ */
+function refuseOtherMethods(routes: RouteTable, request: FastifyRequest) {
+  const path = pathOf(request.url)
+  const isVerb = [...routes.keys()].some((pattern) => VERB.test(pattern) && matches(pattern, path))
+  if (isVerb && !methodsAt(routes, path).includes(request.method)) throw notFound(routes, request)
+}
+
+/** Cheap, for every request. The routes of verbs have them in their own patterns, as two colons. */
+function mayEndInVerb({ raw, routeOptions }: FastifyRequest): boolean {
+  return raw.url!.includes(':') && !routeOptions.url!.includes('::')
+}
+
+/** The end of a pattern with a verb behind a parameter. */
+const VERB = /\):\w+$/
+
+/** A path with a verb also fits a pattern whose parameter would take the verb. */
+function methodsAt(routes: RouteTable, path: string): string[] {
+  const fitting = [...routes].filter(([pattern]) => matches(pattern, path))
+  const verbs = fitting.filter(([pattern]) => VERB.test(pattern))
+  return (verbs.length > 0 ? verbs : fitting).flatMap(([, methods]) => [...methods])
+}
+
+function pathOf(url: string): string {
+  return url.split('?')[0]
+}
+
 function matches(pattern: string, path: string): boolean {
-  const [wanted, found] = [pattern.split('/'), path.split('/')]
-  return (
-    wanted.length === found.length && wanted.every((part, i) => part.startsWith(':') || part === found[i])
-  )
+  let expression = expressions.get(pattern)
+  if (expression === undefined) {
+    expression = expressionOf(pattern)
+    expressions.set(pattern, expression)
+  }
+  return expression.test(path)
+}
+
+/** Patterns that were read. There are only as many as routes. */
+const expressions = new Map<string, RegExp>()
+
+/** A parameter is a whole part of a path, or, with an expression in parentheses, what that describes. */
+function expressionOf(pattern: string): RegExp {
+  const pieces = pattern.split(/(?<=\/)(:\w+(?:\([^)]*\))?)/)
+  const sources = pieces.map((piece, i) => (i % 2 === 1 ? parameterIn(piece) : escaped(piece)))
+  return new RegExp(`^${sources.join('')}$`)
+}
+
+function parameterIn(piece: string): string {
+  return /\(\^?([^)]*)\)/.exec(piece)?.[1] ?? '[^/]*'
+}
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 }
 
 // What Node does not pass to Fastify
+
+/** Whether a response on this connection has begun, and more of it will be written. Node keeps the current one on the socket. */
+function isAnswering({ _httpMessage: current }: Socket & { _httpMessage?: ServerResponse | null }): boolean {
+  return current?.headersSent === true && !current.writableEnded
+}
 
 /** Fastify's `clientErrorHandler`: for bytes that are not a request, or that did not arrive in time. */
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
@@ -370,6 +424,11 @@ export function handleClientError(error: Error & { code?: string }, socket: Sock
   }
   if (refused.has(socket)) {
     socket.destroySoon()
+    return
+  }
+  // Within a response, another one would be taken for a part of it.
+  if (isAnswering(socket)) {
+    socket.destroy()
     return
   }
   const code = PARSER_CODES[error.code ?? ''] ?? 'bad-request'

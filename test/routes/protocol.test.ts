@@ -1,6 +1,8 @@
 /** Raw bytes on a real socket: requests that violate HTTP are rejected properly, and the next request is served. */
-import { connect } from 'node:net'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { handleClientError } from '../../src/http.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
@@ -361,7 +363,50 @@ describe('a request that violates HTTP', () => {
   })
 })
 
+describe('a verb', () => {
+  const routes = async (method: string, path: string) => {
+    const response = await fetch(`${server.url}${path}`, { method })
+    const { type } = (await response.json()) as { type: string }
+    return [response.status, type.split(':').at(-1), response.headers.get('allow')]
+  }
+
+  it.each([
+    ['GET', '/v1/losses/huber:check'],
+    ['PUT', '/v1/losses/huber:check'],
+    ['DELETE', '/v1/losses/acme/robust:constant'],
+    ['GET', '/v1/losses/acme/robust@2:check?of=a:b'],
+    ['GET', '/v1/losses:analyze'],
+  ])('has no %s, and says which method it has: %s', async (method, path) => {
+    expect(await routes(method, path)).toEqual([405, 'method-not-allowed', 'POST'])
+  })
+
+  it.each(['/v1/losses/huber:nothing', '/v1/losses/hubber?x=a:check'])(
+    'that there is not is part of a name: %s',
+    async (path) => {
+      expect(await routes('GET', path)).toEqual([404, 'unknown-loss', null])
+    },
+  )
+})
+
 describe('a connection', () => {
+  it('is cut off by bytes that are no request while a response is being sent, which nothing may get into', async () => {
+    const streaming = createServer((_, response) => void response.write('begun'))
+    streaming.on('clientError', (error, socket) => handleClientError(error, socket as Socket))
+    await new Promise<void>((resolve) => streaming.listen(0, '127.0.0.1', resolve))
+    const socket = connect((streaming.address() as AddressInfo).port, '127.0.0.1')
+    let text = ''
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.on('error', () => {})
+    socket.on('data', (data) => {
+      if (text === '') socket.write('GARBAGE\r\n\r\n')
+      text += data.toString('latin1')
+    })
+    socket.write('GET / HTTP/1.1\r\nHost: lossd\r\n\r\n')
+    await closed
+    streaming.close()
+    expect(statusesOf(text)).toEqual([200])
+  })
+
   it('P16 responds to 50 pipelined requests in order', async () => {
     const bodies = Array.from(
       { length: 50 },
