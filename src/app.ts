@@ -167,7 +167,7 @@ async function createContext(
   const catalog = await loadCatalog()
   const bodies = new BodyPool(BODY_BYTES)
   const connections = new Connections()
-  const registry = new Registry(store, programs)
+  const registry = new Registry(store, programs, log)
   const context = {
     config,
     catalog,

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { AccessLog } from '../access/audit.ts'
 import { Problem } from '../errors.ts'
 import { type ResolvedLoss, withoutPreset } from '../losses/define.ts'
 import type { ProgramSource } from '../losses/program.ts'
@@ -35,6 +36,17 @@ interface Latest {
   readonly retired: string | null
 }
 
+export type StoreState = 'none' | 'up' | 'down'
+
+/** What the store has said of itself, and until when that counts. */
+interface Health {
+  readonly state: Promise<StoreState>
+  until: number
+}
+
+/** How long it counts, in ms. */
+const HEALTH_MS = 1000
+
 /** Maximum number of cached names. */
 const MAX_KEPT = 4096
 /** Limits of the cache: losses, and characters of their documents. A loss takes about 30 bytes per character. */
@@ -49,14 +61,19 @@ export class Registry {
   readonly #stale = new LruCache<string, Latest>({ entries: MAX_KEPT })
   /** Counts changes. A lookup that began before a change does not tell which version is the latest now. */
   #changes = 0
+  readonly #log: Pick<AccessLog, 'warn'> | undefined
+  #health: Health | undefined
+  #isDown = false
 
   /**
    * @param store undefined if nothing is stored
    * @param programs where the programs of losses are cached for the first request
+   * @param log where it is said why the store is down
    */
-  constructor(store: LossStore | undefined, programs?: ProgramSource) {
+  constructor(store: LossStore | undefined, programs?: ProgramSource, log?: Pick<AccessLog, 'warn'>) {
     this.#store = store
     this.#programs = programs
+    this.#log = log
     store?.onChange((change) => this.#forget(change === 'all' ? undefined : fullName(change)))
   }
 
@@ -147,15 +164,32 @@ export class Registry {
     }
   }
 
-  /** `none`, `up`, or in one sentence why it is down. */
-  async storeState(): Promise<string> {
-    if (this.#store === undefined) return 'none'
-    try {
-      await this.#store.health()
-      return 'up'
-    } catch (error) {
-      return `down: ${error instanceof Error ? error.message : String(error)}`
-    }
+  /** Asks the store at most once a second, because everyone may ask for it, and the store has few connections. */
+  storeState(): Promise<StoreState> {
+    if (this.#store === undefined) return Promise.resolve('none')
+    if (this.#health === undefined || performance.now() >= this.#health.until)
+      this.#health = this.#askHealth(this.#store)
+    return this.#health.state
+  }
+
+  #askHealth(store: LossStore): Health {
+    const state = store.health().then(
+      () => this.#noteHealth(),
+      (error: unknown) => this.#noteHealth(error),
+    )
+    const health: Health = { state, until: Number.POSITIVE_INFINITY }
+    void state.then(() => {
+      health.until = performance.now() + HEALTH_MS
+    })
+    return health
+  }
+
+  /** Only the log says why it is down, once per outage. */
+  #noteHealth(error?: unknown): StoreState {
+    const isDown = error !== undefined
+    if (isDown && !this.#isDown) this.#log?.warn({ why: (error as Error).message }, 'the store is down')
+    this.#isDown = isDown
+    return isDown ? 'down' : 'up'
   }
 
   async close() {
@@ -215,7 +249,7 @@ export function unknownLoss(name: RegisteredName): Problem {
 /** An error of the store as a problem. */
 function problemOf(error: unknown): unknown {
   if (error instanceof StoreDown)
-    return new Problem('store-down', error.message, { retryAfter: 1, cause: error })
+    return new Problem('store-down', error.told, { retryAfter: 1, cause: error })
   if (error instanceof NamespaceFull) return new Problem('too-many-losses', error.message)
   if (error instanceof PreconditionFailed) return new Problem('precondition-failed', error.message)
   return error

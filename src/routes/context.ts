@@ -14,6 +14,7 @@ import type { Catalog } from '../losses/catalog.ts'
 import type { ProgramSource } from '../losses/program.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Peers } from '../peers.ts'
+import type { StoreState } from '../registry/registry.ts'
 import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import type { RequestPlanSource } from '../schemas/request-plan.ts'
 import type { BodyPool } from './request-body.ts'
@@ -34,8 +35,8 @@ export interface RouteContext {
   readonly plans: RequestPlanSource
   /** Registered custom losses, as the caller of a request sees them. */
   seenBy(request: FastifyRequest): ScopedRegistry
-  /** The state of their store: `none`, `up`, or in one sentence why it is down. */
-  storeState(): Promise<string>
+  /** The state of their store. */
+  storeState(): Promise<StoreState>
   /** Evaluations of files; undefined if the service has no datasets, or no store. */
   readonly evaluations: Jobs | undefined
   /** Datasets that callers have uploaded; undefined if they cannot. */

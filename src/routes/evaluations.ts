@@ -205,7 +205,7 @@ async function stored<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run()
   } catch (error) {
-    if (error instanceof StoreDown) throw new Problem('store-down', error.message, { retryAfter: 1 })
+    if (error instanceof StoreDown) throw new Problem('store-down', error.told, { retryAfter: 1 })
     throw error
   }
 }

@@ -32,7 +32,7 @@ const ready = {
         reason: Type.String({ description: 'Why this engine.' }),
         store: Type.String({
           description:
-            'The store of registered losses: `none`, `up`, or why it is down. The service is ready even if it is down.',
+            'The store of registered losses: `none`, `up` or `down`. The service is ready even if it is down; its log says why.',
         }),
         load: Type.Union(
           LEVELS.map((level) => Type.Literal(level)),

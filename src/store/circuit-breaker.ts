@@ -7,15 +7,16 @@ const MOST_MS = 5000
 export class CircuitBreaker {
   #delay = FIRST_MS
   #until = 0
-  #reason = ''
+  #reason = new StoreDown('the store has not been opened')
 
   /** @throws StoreDown while it is too early to try again */
   check(): void {
-    if (performance.now() < this.#until) throw new StoreDown(this.#reason)
+    if (performance.now() < this.#until)
+      throw new StoreDown(this.#reason.message, { told: this.#reason.told })
   }
 
-  failed({ message }: StoreDown): void {
-    this.#reason = message
+  failed(reason: StoreDown): void {
+    this.#reason = reason
     this.#until = performance.now() + this.#delay
     this.#delay = Math.min(2 * this.#delay, MOST_MS)
   }

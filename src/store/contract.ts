@@ -220,16 +220,28 @@ export interface LossStore extends KeyStore, JobStore {
   close(): Promise<void>
 }
 
-/** The database is unavailable. The message states the cause and contains no credentials. */
+interface DownOptions extends ErrorOptions {
+  readonly told?: string
+}
+
+/** The database is unavailable. The message states the cause, and where the database is, and contains no credentials. */
 export class StoreDown extends Error {
   override readonly name = 'StoreDown'
+  /** The message for callers, whom it does not concern where the database is. */
+  readonly told: string
+
+  constructor(message: string, { told = message, ...options }: DownOptions = {}) {
+    super(message, options)
+    this.told = told
+  }
 
   /** A database that cannot be used, and why. */
   static because(
     reason: string,
     { title, cause }: { readonly title: string; readonly cause: unknown },
   ): StoreDown {
-    return new StoreDown(`the store ${title} cannot be used: ${reason}`, { cause })
+    const told = `the store cannot be used: ${reason}`
+    return new StoreDown(`the store ${title} cannot be used: ${reason}`, { cause, told })
   }
 }
 

@@ -1,5 +1,7 @@
 /** Registered custom losses over a real socket: registered, versioned, evaluated by name, retired. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { Registry } from '../../src/registry/registry.ts'
+import { StoreDown } from '../../src/store/contract.ts'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
 
 let server: Kept
@@ -332,13 +334,39 @@ describe('rejected requests', () => {
     const down = await startKeeper({ store: 'postgres://nobody@127.0.0.1:1/nothing' })
     const refused = await down.send('POST', '/v1/losses', ROBUST)
     expect([refused.status, refused.body.retryable]).toEqual([503, true])
+    expect(refused.body.detail).toBe('the store cannot be used: no server is listening there')
+    // It is not tried again at once. That does not tell more.
+    expect((await down.send('GET', '/v1/losses/acme/x')).body.detail).toBe(refused.body.detail)
     expect((await down.send('POST', '/v1/losses/huber', body)).status).toBe(200)
     expect(
       (await down.send('POST', '/v1/losses:evaluate', { formula: 'predictions - targets', ...body })).status,
     ).toBe(200)
     const ready = await down.send('GET', '/health/ready')
-    expect([ready.status, ready.body.store.slice(0, 5)]).toEqual([200, 'down:'])
+    expect([ready.status, ready.body.store]).toEqual([200, 'down'])
     await down.close()
+  })
+})
+
+describe('the state of the store', () => {
+  afterEach(() => vi.useRealTimers())
+
+  it('is asked for once a second, however many ask, and the log says once why it is down', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const health = vi.fn(async () => {})
+    const lines: object[] = []
+    const log = { warn: (details: object) => lines.push(details) }
+    const registry = new Registry({ onChange: () => {}, health } as never, undefined, log)
+    const states = () => Promise.all(Array.from({ length: 20 }, () => registry.storeState()))
+    expect(new Set(await states())).toEqual(new Set(['up']))
+    expect(new Set(await states())).toEqual(new Set(['up']))
+    expect(health).toHaveBeenCalledOnce()
+    health.mockRejectedValue(new StoreDown('the store dbx at 127.0.0.1:9 cannot be used'))
+    for (let i = 0; i < 3; i++) {
+      vi.advanceTimersByTime(1001)
+      expect(new Set(await states())).toEqual(new Set(['down']))
+    }
+    expect(health).toHaveBeenCalledTimes(4)
+    expect(lines).toEqual([{ why: 'the store dbx at 127.0.0.1:9 cannot be used' }])
   })
 })
 

@@ -40,7 +40,10 @@ async function expectDown(answer: Promise<{ status: number; headers: Headers; bo
   const { status, headers, body } = await answer
   expect(status, JSON.stringify(body)).toBe(503)
   expect(body).toMatchObject({ type: 'urn:lossd:problem:store-down', retryable: true })
-  expect((body as { detail: string }).detail).toMatch(why)
+  const { detail } = body as { detail: string }
+  expect(detail).toMatch(why)
+  // Where it is, concerns nobody else.
+  expect(detail).not.toMatch(/127\.0\.0\.1|localhost|:\d|\/tmp/)
   expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
 }
 
@@ -75,8 +78,7 @@ describe.skipIf(bin === undefined)('a server of the store that is down', () => {
     await expectDown(evaluate(server, 'acme/nobody_knows'), /cannot be used/)
     await expectDown(server.send('DELETE', '/v1/losses/acme/known'), /cannot be used/)
     await expectDown(server.send('GET', '/v1/losses?namespace=acme'), /cannot be used/)
-    expect(await stateOf(server)).toMatch(/^down: .*cannot be used/)
-    expect(await stateOf(server)).not.toContain('postgres://')
+    await vi.waitFor(async () => expect(await stateOf(server)).toBe('down'), WAIT)
     await cluster.start()
     await recovers(server)
     await vi.waitFor(async () => expect(await stateOf(server)).toBe('up'), WAIT)
