@@ -7,7 +7,7 @@
 import type { LeafOp, Node, Op, Program } from '../language/ir.ts'
 import { isElementwise } from '../language/scalar.ts'
 import { locationOf } from '../language/source-locations.ts'
-import { atom, type Code, type Rule } from './code.ts'
+import { atom, type Code, numeral, type Rule } from './code.ts'
 import { CannotWrite, type SourceProgram } from './contract.ts'
 import { axisWord, fixedSize, Names } from './names.ts'
 
@@ -282,7 +282,8 @@ class ArrayWriter {
     const plain = (code: Code, axes: readonly string[] = node.axes): Value => ({ code, axes })
     switch (op) {
       case 'constant':
-        return plain(atom(type === 'bool' ? this.#syntax.truth(value !== 0) : this.#syntax.number(value!)))
+        if (type === 'bool') return plain(atom(this.#syntax.truth(value !== 0)))
+        return plain(numeral(this.#syntax.number(value!)))
       case 'scalar':
         return plain(atom(this.#arguments.params.get(name!)!))
       case 'input':

@@ -14,6 +14,12 @@ export const ATOM = 100
 
 export const atom = (text: string): Code => ({ text, binds: ATOM })
 
+/**
+ * A number. No operator between two values takes its sign away, but what binds to the end of it does: `-2.0.abs()` and `-2.0 ** x` are
+ * the negative of what was meant.
+ */
+export const numeral = (text: string): Code => ({ text, binds: text.startsWith('-') ? ATOM - 1 : ATOM })
+
 /** The text, in parentheses if it binds less tightly than its surroundings demand. */
 export function within({ text, binds }: Code, demanded: number): string {
   return binds < demanded ? `(${text})` : text

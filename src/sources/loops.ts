@@ -21,7 +21,7 @@ import {
 } from '../loops/loop-plan.ts'
 import { plan } from '../loops/planner.ts'
 import { type StaticPredicates, switchesOf } from '../loops/static-predicates.ts'
-import { atom, type Code, indented, type Rule } from './code.ts'
+import { atom, type Code, indented, numeral, type Rule } from './code.ts'
 import { CannotWrite, type ElementOp, type SourceProgram } from './contract.ts'
 import type { HelperSyntax } from './loop-axis-ops.ts'
 import { broadcastOperands, type HostCallContext, hostOpLines, type StoredArray } from './loop-host-ops.ts'
@@ -701,7 +701,7 @@ class LoopWriter {
     switch (op) {
       case 'constant':
         if (type === 'bool') return atom(this.#syntax.truth(value !== 0))
-        return atom(this.#syntax.number(value!))
+        return numeral(this.#syntax.number(value!))
       case 'scalar':
         return atom(name === COTANGENT ? this.#names.scale : this.#names.scalars.get(name!)!)
       case 'size':

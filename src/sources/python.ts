@@ -1,7 +1,7 @@
 /** What the array targets in Python share: operators, numbers, the docstring, and how shapes are read. */
 
 import type { ArrayLines, ArrayNames, ArrayRule, ArraySyntax, HostScalarOps } from './arrays.ts'
-import { atom, type Code, call, infix, prefix, type Rule, within } from './code.ts'
+import { ATOM, atom, type Code, call, infix, prefix, type Rule, within } from './code.ts'
 import { flattenedInputs } from './collapse-axes.ts'
 import type { SourceProgram } from './contract.ts'
 import { commentSafe, headerLines } from './header.ts'
@@ -51,9 +51,9 @@ export const OPERATORS = {
   not: prefix('~', SIGN),
 } as const
 
-/** `a ** b`: the sign of the base binds less tightly. */
+/** `a ** b`: the sign of the base binds less tightly, also that of a number. */
 export const power: Rule = ([a, b]) => ({
-  text: `${within(a, POWER + 1)} ** ${within(b, POWER)}`,
+  text: `${within(a, ATOM)} ** ${within(b, POWER)}`,
   binds: POWER,
 })
 

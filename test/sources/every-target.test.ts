@@ -24,6 +24,7 @@ import {
   functionBounds,
   ofIndices,
   recipeLosses,
+  signedNumbers,
   singleSeries,
   storedMoves,
 } from './functions.ts'
@@ -223,6 +224,14 @@ describe.each(['numpy', 'torch', 'jax', 'tensorflow', 'keras'])('%s', (name) => 
   })
 })
 
+describe.each(['numpy', 'torch', 'jax', 'tensorflow', 'keras', 'rust'])('%s', (name) => {
+  it('has the sign of a constant within the base of its power', () => {
+    const target = TARGETS.find((one) => one.name === name)!
+    const loss = customLoss({ inputs: { x: { differentiable: true } }, formula: '(-2)^round(x) * x' })
+    expect(writeSource(target, { loss, params: {} }).text).toMatch(/\(-2\.0(?:\) \*\* |_f64\)\.powf)/)
+  })
+})
+
 describe('a query for DuckDB', () => {
   it('ends in the value that was clipped, with no choice but one', () => {
     const sql = TARGETS.find(({ name }) => name === 'sql')!
@@ -324,6 +333,7 @@ describe.each(['typescript', 'tfjs'])('%s', (name) => {
     ['moves values that are in memory for other loops once', storedMoves()],
     ['aligns series that have no batch', singleSeries()],
     ['computes with indices as with other numbers', ofIndices()],
+    ['keeps a sign with its number', signedNumbers()],
   ])(
     '%s',
     async (_, of) => {
@@ -343,7 +353,13 @@ describe('every target for arrays and loops', () => {
   it.each(TARGETS.filter(({ family }) => family === 'array' || family === 'loop'))(
     '$name says every loss, every function and every recipe',
     (target) => {
-      for (const loss of [...lossesOf(target), ...storedMoves(), ...singleSeries(), ...ofIndices()])
+      for (const loss of [
+        ...lossesOf(target),
+        ...storedMoves(),
+        ...singleSeries(),
+        ...ofIndices(),
+        ...signedNumbers(),
+      ])
         expect(attempt(target, loss), loss.name).toEqual(expect.any(String))
     },
   )

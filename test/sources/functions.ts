@@ -113,6 +113,29 @@ export function ofIndices(): Loss[] {
   })
 }
 
+/** A sign belongs to its number also before an operator or a method that binds more tightly than a sign. */
+const SIGNED_NUMBERS = [
+  '(-2)^round(x) + y',
+  '(-1)^round(x) * y',
+  '(-0.5)^round(x)^2 * y',
+  '-(-2)^round(x) - y',
+  'y - (-3)^-round(x)',
+  '2^(-0.5)^round(x) * y',
+  '(x^-2)^-2 * y',
+  '((-2)^round(x))^-2 + x',
+  '(-2)^s * x',
+  '(x > 0 ? -2 : -3)^round(y) * x',
+  'max(-2, min(x, -0.5)) * y - -2',
+]
+
+export function signedNumbers(): Loss[] {
+  return SIGNED_NUMBERS.map((formula, place) => {
+    const inputs = Object.entries(INPUTS).filter(([name]) => mentions(formula, name))
+    const params = mentions(formula, 's') ? { s: { type: 'number', default: 3 } as const } : {}
+    return customLoss({ inputs: Object.fromEntries(inputs), params, formula }, `signs/f${place}`)
+  })
+}
+
 /** Series without a batch: the smoothing is one number for all, and no array of one for each row. */
 const SINGLE_SERIES = [
   'soft_dtw(a, 0.5, time, steps)',

@@ -13,6 +13,7 @@ import {
   functionBounds,
   ofIndices,
   recipeLosses,
+  signedNumbers,
   singleSeries,
   storedMoves,
 } from './functions.ts'
@@ -38,7 +39,14 @@ const { losses: catalog } = await loadCatalog()
 const strange = strangeLosses()
 const calls = callLosses()
 const losses = [...catalog, ...strange, ...calls]
-const formulas = [...calls, ...recipeLosses(), ...storedMoves(), ...singleSeries(), ...ofIndices()]
+const formulas = [
+  ...calls,
+  ...recipeLosses(),
+  ...storedMoves(),
+  ...singleSeries(),
+  ...ofIndices(),
+  ...signedNumbers(),
+]
 /** For tools that take long: the catalog, and names that are most in the way. */
 const STRANGEST = /\/(?:forward|backward|sigmoid|times|list|double|cases|axes)$/
 const few = [...catalog, ...strange.filter(({ name }) => STRANGEST.test(name))]
