@@ -554,12 +554,13 @@ export const logarithm =
     return caseOf(`WHEN ${text(x, SUM)} > 0 THEN ${log}`, ...below)
   }
 
-/** A function that databases refuse numbers beyond a bound. */
+/** A function that databases refuse numbers beyond a bound. Infinity is refused also where a column of the table is infinite. */
 function bounded(name: string, operator: '<' | '<=', bound: number): SqlRule {
-  const isBelow = (x: number) => (operator === '<' ? x < bound : x <= bound)
-  return ([x], [{ low, high, nan }], dialect) => {
+  const isWithin = (range: Range) =>
+    operator === '<' ? range.bounded : -range.low <= bound && range.high <= bound
+  return ([x], [range], dialect) => {
     const plain = `${name}(${x.text})`
-    if (!nan && isBelow(-low) && isBelow(high)) return atom(plain)
+    if (!range.nan && isWithin(range)) return atom(plain)
     return caseOf(
       `WHEN abs(${x.text}) ${operator} ${dialect.double(bound)} THEN ${plain} ELSE ${dialect.double(Number.NaN)}`,
     )
