@@ -48,4 +48,22 @@ describe.each(databases)('a query for $dialect', ({ dialect, database, isHere })
     },
     60_000,
   )
+
+  it.runIf(isHere)(
+    'tells names apart that are longer than those of the database',
+    async () => {
+      const long = 'x'.repeat(70)
+      const formula = `${long}a = exp(predictions)\n${long}b = exp(targets)\n${long}a * ${long}b + ${long}a^2 * ${long}b`
+      const loss = customLoss({ inputs, formula }, 'long')
+      const { text } = writeSource(sql, { loss, params: {}, options: { dialect } })
+      const columns = new Map([
+        ['predictions', [0]],
+        ['targets', [0]],
+      ])
+      const [found] = await database.run([{ text, table: { columns, rows: 1 } }])
+      expect(found!.get('loss')).toEqual([2])
+      expect(found!.get('gradient_predictions')).toEqual([3])
+    },
+    60_000,
+  )
 })

@@ -17,6 +17,11 @@ const POINTS: Readonly<Record<string, readonly Point[]>> = {
     [1, 2],
     [0, 0],
   ],
+  'abs(log(predictions) - targets)': [[-1, 1]],
+  'a = predictions / targets\n(a + 1) / targets': [
+    [0, 0],
+    [-3, 0],
+  ],
 }
 
 const inputs = { predictions: { differentiable: true }, targets: { differentiable: true } }

@@ -4,16 +4,12 @@
  */
 import { atom, type Code, infix, within } from '../code.ts'
 import { contains, type Range } from '../ranges.ts'
-import { caseOf, type Dialect, PRODUCT, type SqlRule, SUM } from '../sql.ts'
+import { caseOf, type Dialect, PRODUCT, type SqlRule, SUM, strange } from '../sql.ts'
 
 const MOST = Number.MAX_VALUE
 const LEAST = Number.MIN_VALUE
 /** Adding less than this to the largest number rounds back to it. */
 const ABSORBED = 9e291
-
-/** NaN is greater than any bound here, and stays what it is. */
-const strange = (args: readonly Code[], ranges: readonly Range[], dialect: Dialect) =>
-  args.flatMap((arg, place) => (ranges[place].nan ? [`WHEN ${dialect.isNaN(arg)} THEN ${arg.text}`] : []))
 
 /** e^x is finite and normal between these. */
 const EXP = { over: 709.782712893384, under: -745, denormal: -708 } as const
