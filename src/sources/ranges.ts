@@ -182,6 +182,7 @@ export function contains({ low, high }: Range, value: number): boolean {
   return low <= value && value <= high
 }
 
-function isInfinite({ low, high }: Range): boolean {
+/** Whether an infinity may be the value. */
+export function isInfinite({ low, high }: Range): boolean {
   return low === -Infinity || high === Infinity
 }

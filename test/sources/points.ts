@@ -11,6 +11,44 @@ import type { Database } from './runners/sql.ts'
 
 type Point = readonly [predictions: number, targets: number]
 
+const { MAX_VALUE: MOST, MIN_VALUE: LEAST } = Number
+
+/** At the ends of the doubles. */
+const ENDS = [0, LEAST, 1e-300, 0.5, 1, 3, 2 ** 970, 1e300, MOST / 3, MOST / 2, MOST].flatMap((x) => [x, -x])
+const EVERY_END = ENDS.flatMap((x) => ENDS.map((y) => [x, y] as const))
+
+/** Sums that are rounded to an infinity, and products and quotients at the rounded quotient of the largest number. */
+const NEARLY: readonly Point[] = [
+  [2.9937604643020797e292, -MOST],
+  [-2.9937604643020797e292, MOST],
+  [MOST, 2 ** 970],
+  [MOST, -(2 ** 970)],
+  [MOST, 9.979201547673597e291],
+  [5.635893044773599e244, 3.18972187829113e63],
+  [-5.635893044773599e244, 3.18972187829113e63],
+  [5.992310449541053e307, 1],
+  [5.9923104495410517e307, 0.1],
+  [5.635893044773599e244, 1 / 3.18972187829113e63],
+]
+
+const POWERS: readonly Point[] = [
+  [1e10, 1e308],
+  [3, MOST],
+  [3, -MOST],
+  [1e-300, 8.9e307],
+  [1.0000000001, LEAST],
+  [0.7, LEAST],
+  [1, MOST],
+  [2, 1023],
+  [2, 1024],
+  [2, -1022],
+  [MOST, 1],
+  [MOST, 0.5],
+  [LEAST, 0.5],
+  [-3, 3],
+  [-3, 700],
+]
+
 /** Formula -> its points. */
 const POINTS: Readonly<Record<string, readonly Point[]>> = {
   'sin(predictions * 1e300 * 1e300) - cos(targets / 2)': [
@@ -22,6 +60,35 @@ const POINTS: Readonly<Record<string, readonly Point[]>> = {
     [0, 0],
     [-3, 0],
   ],
+  'predictions - targets': [...NEARLY, ...EVERY_END],
+  'predictions + targets': [...NEARLY, ...EVERY_END],
+  'exp(predictions) - exp(targets)': EVERY_END,
+  'abs(predictions - targets)': [...NEARLY, ...EVERY_END],
+  '(predictions - targets)^2': [...NEARLY, ...EVERY_END],
+  'abs(predictions) + abs(targets)': [...NEARLY, ...EVERY_END],
+  'min(predictions, 0) - max(targets, 0)': [...NEARLY, ...EVERY_END],
+  'predictions * targets': [...NEARLY, ...EVERY_END],
+  'exp(predictions) * targets': EVERY_END,
+  '3 * predictions - 0 * targets': [...NEARLY, ...EVERY_END],
+  '0.3 * predictions + 0.5 * targets': [...NEARLY, ...EVERY_END],
+  'predictions / 3 + targets / 0.3': [...NEARLY, ...EVERY_END],
+  'predictions / (abs(targets) + 1e-200)': NEARLY,
+  'predictions ^ targets': POWERS,
+  'abs(predictions - targets)^1.5': [...NEARLY, [MOST, -1]],
+  'abs(predictions - targets)^2.5': [[2.0039469665719214e123, 0], [1e-130, 0], ...NEARLY],
+  'round(predictions) + 0 * targets': [
+    0.5,
+    1.5,
+    2.5,
+    -0.5,
+    -2.5,
+    0.3,
+    1125899906842624.5,
+    1125899906842625.5,
+    4503599627370495.5,
+    -2251799813685248.5,
+    MOST,
+  ].map((x) => [x, 0] as const),
 }
 
 const inputs = { predictions: { differentiable: true }, targets: { differentiable: true } }
