@@ -13,27 +13,30 @@ export interface Range {
   readonly nan: boolean
   /** Whether it is a whole number, infinite or NaN: so if it is not 0, it is no fraction. */
   readonly whole?: boolean
+  /** Whether it is finite or NaN also if inputs are infinite. */
+  readonly bounded?: boolean
 }
 
 const MOST = Number.MAX_VALUE
 const EVERYTHING: Range = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY, nan: true }
+const FINITE: Range = { low: -MOST, high: MOST, nan: false }
 const TRUTH: Range = { low: 0, high: 1, nan: false }
 
 /** The range of each node; arguments come first. */
 export function rangesOf(nodes: readonly Node[]): Range[] {
-  const ranges: Range[] = []
-  for (const node of nodes)
-    ranges.push(
-      rangeOf(
-        node,
-        node.args.map((arg) => ranges[arg]),
-      ),
-    )
-  return ranges
+  const wild = rangesFrom(nodes, EVERYTHING)
+  return rangesFrom(nodes, FINITE).map((range, id) => ({ ...range, bounded: !isInfinite(wild[id]) }))
 }
 
-function rangeOf(node: Node, ranges: readonly Range[]): Range {
-  return { ...boundsOf(node, ranges), whole: isWhole(node, ranges) }
+/** @param input the range of every input */
+function rangesFrom(nodes: readonly Node[], input: Range): Range[] {
+  const ranges: Range[] = []
+  for (const node of nodes) {
+    const own = node.args.map((arg) => ranges[arg])
+    const bounds = node.op === 'input' ? input : boundsOf(node, own)
+    ranges.push({ ...bounds, whole: isWhole(node, own) })
+  }
+  return ranges
 }
 
 /** Sums and products of whole numbers are rounded to whole numbers. */
@@ -59,7 +62,6 @@ const KEEPS_WHOLE: ReadonlySet<Op> = new Set([
 
 function boundsOf({ op, args, value, type }: Node, ranges: readonly Range[]): Range {
   if (op === 'constant') return { low: value!, high: value!, nan: Number.isNaN(value) }
-  if (op === 'input') return { low: -MOST, high: MOST, nan: false }
   if (type === 'bool') return TRUTH
   if (op === 'select') return union(ranges[1], ranges[2])
   const [a, b = a] = ranges
@@ -180,6 +182,7 @@ export function contains({ low, high }: Range, value: number): boolean {
   return low <= value && value <= high
 }
 
-function isInfinite({ low, high }: Range): boolean {
+/** Whether an infinity may be the value. */
+export function isInfinite({ low, high }: Range): boolean {
   return low === -Infinity || high === Infinity
 }

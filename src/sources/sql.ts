@@ -54,6 +54,8 @@ export interface Dialect {
 /** The prefix of the columns of inner queries, so that they meet none of the table. */
 const OWN = 'lossd_'
 const MOST_TEXT = 100
+/** Bytes of a word in a name, which leave room for the prefix and a number behind it. */
+const MOST_WORD = 48
 
 /** @throws CannotWrite, InvalidName */
 export function writeSql(source: SourceProgram, dialect: Dialect, options: WriteOptions): string {
@@ -253,7 +255,7 @@ class SqlWriter {
 
   #name(id: number, code: Code, level: number) {
     // A name without quotes has no case.
-    const name = this.#names.take(`${OWN}${this.#wordFor(id)}`.toLowerCase())
+    const name = this.#names.take(`${OWN}${shortened(this.#wordFor(id))}`.toLowerCase())
     this.#steps[level] = [...(this.#steps[level] ?? []), { name, text: code.text }]
     this.#codes.set(id, atom(name))
     this.#levels.set(id, level + 1)
@@ -393,6 +395,14 @@ const PLAIN: ReadonlySet<Op> = new Set([
 ] satisfies Op[])
 const GUARDED: ReadonlySet<Op> = new Set(['add', 'sub', 'mul', 'exp', 'select'] satisfies Op[])
 
+/** What is cut off where a name has no room: PostgreSQL would cut all names to 63 bytes, and two might be one. */
+function shortened(word: string): string {
+  const bytes = new TextEncoder().encode(word)
+  return bytes.length <= MOST_WORD
+    ? word
+    : new TextDecoder().decode(bytes.subarray(0, MOST_WORD)).replace(/\ufffd+$/, '')
+}
+
 function listed(items: readonly string[], indent: string): string[] {
   return items.map((item, place) => `${indent}${item}${place < items.length - 1 ? ',' : ''}`)
 }
@@ -469,6 +479,10 @@ const comparison =
 
 export const caseOf = (...branches: readonly string[]) => atom(`CASE ${branches.join(' ')} END`)
 
+/** NaN stays what it is: for each argument that may be NaN, a branch before those that compare it. */
+export const strange = (args: readonly Code[], ranges: readonly Range[], dialect: Dialect) =>
+  args.flatMap((arg, place) => (ranges[place].nan ? [`WHEN ${dialect.isNaN(arg)} THEN ${arg.text}`] : []))
+
 const text = (code: Code, binds = ATOM) => within(code, binds)
 
 /** Comparisons as in IEEE 754, where nothing is less than NaN: databases sort it last. */
@@ -509,13 +523,14 @@ export const COMMON = {
   /** NaN is the greatest, so that only the least needs to look for it. */
   min: ([a, b], ranges, dialect) => {
     const least = `least(${a.text}, ${b.text})`
-    const strange = [a, b].filter((_, place) => ranges[place].nan)
-    if (strange.length === 0) return atom(least)
-    return caseOf(...strange.map((arg) => `WHEN ${dialect.isNaN(arg)} THEN ${arg.text}`), `ELSE ${least}`)
+    const branches = strange([a, b], ranges, dialect)
+    return branches.length === 0 ? atom(least) : caseOf(...branches, `ELSE ${least}`)
   },
-  sign: ([x], _, dialect) => {
+  /** Databases sort NaN last, so it would be positive. */
+  sign: ([x], [range], dialect) => {
     const one = dialect.double(1)
     return caseOf(
+      ...strange([x], [range], dialect),
       `WHEN ${text(x, SUM)} > 0 THEN ${one} WHEN ${text(x, SUM)} < 0 THEN ${dialect.double(-1)} ELSE ${dialect.double(0)}`,
     )
   },
@@ -527,12 +542,13 @@ export const COMMON = {
       ? times
       : caseOf(`WHEN ${text(g, SUM)} = 0 THEN ${dialect.double(0)} ELSE ${times.text}`)
   },
-  div: ([a, b], [, range], dialect) => {
+  div: ([a, b], [numerator, range], dialect) => {
     const quotient = infix('/', PRODUCT)([a, b])
     if (!contains(range, 0)) return quotient
     const [plus, minus, nan] = [Infinity, -Infinity, Number.NaN].map((value) => dialect.double(value))
     return caseOf(
       `WHEN ${text(b, SUM)} <> 0 THEN ${quotient.text}`,
+      ...strange([a], [numerator], dialect),
       `WHEN ${text(a, SUM)} > 0 THEN ${plus}`,
       `WHEN ${text(a, SUM)} < 0 THEN ${minus} ELSE ${nan}`,
     )
@@ -554,12 +570,13 @@ export const logarithm =
     return caseOf(`WHEN ${text(x, SUM)} > 0 THEN ${log}`, ...below)
   }
 
-/** A function that databases refuse numbers beyond a bound. */
+/** A function that databases refuse numbers beyond a bound. Infinity is refused also where a column of the table is infinite. */
 function bounded(name: string, operator: '<' | '<=', bound: number): SqlRule {
-  const isBelow = (x: number) => (operator === '<' ? x < bound : x <= bound)
-  return ([x], [{ low, high, nan }], dialect) => {
+  const isWithin = (range: Range) =>
+    operator === '<' ? range.bounded : -range.low <= bound && range.high <= bound
+  return ([x], [range], dialect) => {
     const plain = `${name}(${x.text})`
-    if (!nan && isBelow(-low) && isBelow(high)) return atom(plain)
+    if (!range.nan && isWithin(range)) return atom(plain)
     return caseOf(
       `WHEN abs(${x.text}) ${operator} ${dialect.double(bound)} THEN ${plain} ELSE ${dialect.double(Number.NaN)}`,
     )

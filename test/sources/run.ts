@@ -17,6 +17,7 @@ import {
   singleSeries,
   storedMoves,
 } from './functions.ts'
+import { pointFailures } from './points.ts'
 import { RUNNERS } from './runners/all.ts'
 import { duckdb } from './runners/duckdb.ts'
 import { googlesql } from './runners/googlesql.ts'
@@ -113,10 +114,12 @@ for (const [dialect, database] of Object.entries(databases)) {
   if (wanted.length > 0 && !wanted.includes(`sql ${dialect}`) && !wanted.includes('sql')) continue
   try {
     const since = performance.now()
-    const faults = await specialRows(TARGETS.find(({ name }) => name === 'sql')!, losses, dialect, database)
+    const sql = TARGETS.find(({ name }) => name === 'sql')!
+    const rows = await specialRows(sql, losses, dialect, database)
+    const faults = [...rows, ...(await pointFailures(sql, dialect, database))]
     for (const fault of faults) console.error(`FAIL sql ${dialect}: ${fault}`)
     if (faults.length > 0) process.exitCode = 1
-    console.log(`sql ${dialect}: special rows, ${faults.length} wrong in ${secondsSince(since)} s`)
+    console.log(`sql ${dialect}: special rows and points, ${faults.length} wrong in ${secondsSince(since)} s`)
   } catch (error) {
     if (!(error instanceof NotHere)) throw error
     console.log(`sql ${dialect} is not run here: ${error.message}`)

@@ -2,18 +2,14 @@
  * Arithmetic that never overflows or underflows, for databases that raise an error where IEEE 754 has an infinity or 0.
  * Each op asks first, in an order that no planner changes: by nested CASE. It asks only for what the ranges allow.
  */
-import { atom, type Code, infix, within } from '../code.ts'
-import { contains, type Range } from '../ranges.ts'
-import { caseOf, type Dialect, PRODUCT, type SqlRule, SUM } from '../sql.ts'
+import { atom, type Code, infix, prefix, within } from '../code.ts'
+import { contains, isInfinite, type Range } from '../ranges.ts'
+import { caseOf, type Dialect, PRODUCT, SIGN, type SqlRule, SUM, strange } from '../sql.ts'
 
 const MOST = Number.MAX_VALUE
 const LEAST = Number.MIN_VALUE
-/** Adding less than this to the largest number rounds back to it. */
-const ABSORBED = 9e291
-
-/** NaN is greater than any bound here, and stays what it is. */
-const strange = (args: readonly Code[], ranges: readonly Range[], dialect: Dialect) =>
-  args.flatMap((arg, place) => (ranges[place].nan ? [`WHEN ${dialect.isNaN(arg)} THEN ${arg.text}`] : []))
+/** Half a step of the largest number: adding less than this rounds back to it, and adding this is infinite. */
+const HALF_STEP = 2 ** 970
 
 /** e^x is finite and normal between these. */
 const EXP = { over: 709.782712893384, under: -745, denormal: -708 } as const
@@ -27,24 +23,45 @@ const sub: SqlRule = ([a, b], [x, y], dialect) => {
 /** The second range is that of what is added. */
 function sum([a, b]: readonly Code[], [x, y]: readonly Range[], dialect: Dialect, sign: '+' | '-'): Code {
   const plain = infix(sign, SUM)([a, b])
-  const isSmall = [x, y].some(({ low, high }) => low > -ABSORBED && high < ABSORBED)
+  const isSmall = [x, y].some(({ low, high }) => low > -HALF_STEP && high < HALF_STEP)
   const [over, under] = [x.high + y.high > MOST, x.low + y.low < -MOST]
   if (isSmall || (!over && !under)) return plain
   const [left, right] = [within(a, SUM), within(b, SUM)]
-  const [plus, minus, most] = [Infinity, -Infinity, MOST].map((value) => dialect.double(value))
-  const above = sign === '+' ? `${right} > ${most} - ${left}` : `${right} < ${left} - ${most}`
-  const below = sign === '+' ? `${right} < -${most} - ${left}` : `${right} > ${left} + ${most}`
-  const one = (isOnly: boolean, side: string, test: string, end: string) =>
-    isOnly
-      ? `WHEN ${test} THEN ${end}`
-      : `WHEN ${left} ${side} 0 THEN CASE WHEN ${test} THEN ${end} ELSE ${plain.text} END`
-  return caseOf(
+  const side = (isAbove: boolean) => {
+    const isSameSign = isAbove ? y.low >= 0 : y.high <= 0
+    const branch = beyond(
+      left,
+      sign === '+' ? right : `(${prefix('-', SIGN)([b]).text})`,
+      isAbove,
+      isSameSign,
+      dialect,
+    )
+    return caseOf(branch, `ELSE ${plain.text}`).text
+  }
+  const isAlways = (isAbove: boolean) => (isAbove ? x.low >= 0 : x.high <= 0)
+  const [always] = [...(over ? [true] : []), ...(under ? [false] : [])].filter(isAlways)
+  const branches = [
     // Compared with NaN, which is greater than any number, the sum would look like an overflow.
     ...strange([a, b], [x, y], dialect),
-    ...(over ? [one(x.low >= 0, '>', above, plus)] : []),
-    ...(under ? [one(x.high <= 0, '<', below, minus)] : []),
-    `ELSE ${plain.text}`,
+    ...(over && always !== true ? [`WHEN ${left} > 0 THEN ${side(true)}`] : []),
+    ...(under && always !== false ? [`WHEN ${left} < 0 THEN ${side(false)}`] : []),
+  ]
+  const last = always === undefined ? plain.text : side(always)
+  return branches.length === 0 ? atom(last) : caseOf(...branches, `ELSE ${last}`)
+}
+
+/**
+ * The branches where the sum of two numbers of one sign is infinite. The larger one less the largest number is exact where that
+ * matters, and so is what the smaller one adds.
+ */
+function beyond(a: string, b: string, isAbove: boolean, isSameSign: boolean, dialect: Dialect): string {
+  const [most, rounded, end] = [MOST, HALF_STEP, Infinity].map((value) =>
+    dialect.double(isAbove ? value : -value),
   )
+  const [far, near] = isAbove ? ['greatest', 'least'] : ['least', 'greatest']
+  const test = `(${far}(${a}, ${b}) - ${most}) + ${near}(${a}, ${b}) ${isAbove ? '>=' : '<='} ${rounded}`
+  const branch = `WHEN ${test} THEN ${end}`
+  return isSameSign ? branch : `WHEN ${b} ${isAbove ? '>' : '<'} 0 THEN CASE ${branch} ELSE ${a} + ${b} END`
 }
 
 /** The sizes of the numbers of a range that are not 0. */
@@ -73,9 +90,18 @@ const mul: SqlRule = ([a, b], [x, y], dialect) => {
   const under = dialect.raises.underflow && p.least * q.least === 0
   if (!over && !under) return plain
   const [left, right] = [sizeOf(a, x), sizeOf(b, y)]
-  const [one, zero, most, least] = [1, 0, MOST, LEAST].map((value) => dialect.double(value))
+  const [one, zero, most, least, part, half, most2] = [1, 0, MOST, LEAST, 0.75, 0.5, MOST / 2].map((value) =>
+    dialect.double(value),
+  )
+  const end = infinite([a, b], [x, y], dialect)
+  const none = isInfinite(y) && contains(x, 0) ? [`WHEN ${left} = 0 THEN ${plain.text}`] : []
+  // The quotient is rounded: near it, half of the product decides.
   const large = over
-    ? `CASE WHEN ${left} > ${most} / ${right} THEN ${infinite([a, b], [x, y], dialect)} ELSE ${plain.text} END`
+    ? caseOf(
+        ...none,
+        `WHEN ${left} * ${part} > ${most} / ${right} THEN ${end}`,
+        `WHEN ${right} * ${half} * ${left} > ${most2} THEN ${end} ELSE ${plain.text}`,
+      ).text
     : plain.text
   return caseOf(
     ...strange([a, b], [x, y], dialect),
@@ -89,10 +115,43 @@ const mul: SqlRule = ([a, b], [x, y], dialect) => {
 /** A product with a number. */
 function multiple(plain: Code, codes: readonly Code[], [x, y]: readonly Range[], dialect: Dialect): Code {
   const factor = Math.abs(y.low)
+  const times = (size: number) => size * factor
   return scaled(plain, codes, [x, y], dialect, {
-    over: factor > 1 ? MOST / factor : Infinity,
-    under: factor < 1 ? LEAST / factor : 0,
+    over: factor > 1 ? lastFinite(MOST / factor, times) : Infinity,
+    under: factor < 1 ? firstSeen(LEAST / (2 * factor), times) : 0,
   })
+}
+
+/** The largest size whose multiple is finite, from one that is as near as rounding allows. */
+function lastFinite(near: number, multiple: (size: number) => number): number {
+  let size = near
+  while (multiple(size) === Infinity) size = nextBelow(size)
+  while (size < MOST && multiple(nextAbove(size)) < Infinity) size = nextAbove(size)
+  return size
+}
+
+/** A size whose multiple is not 0, from the least or one that is as near as rounding allows. */
+function firstSeen(near: number, multiple: (size: number) => number): number {
+  let size = near
+  while (multiple(size) === 0) size = nextAbove(size)
+  return size
+}
+
+/** The next double after a positive one. */
+function nextAbove(size: number): number {
+  return neighbour(size, 1n)
+}
+
+function nextBelow(size: number): number {
+  return neighbour(size, -1n)
+}
+
+/** Positive doubles are in the order of their bits. */
+function neighbour(size: number, step: bigint): number {
+  const [double] = new Float64Array(
+    new BigInt64Array([new BigInt64Array(Float64Array.of(size).buffer)[0] + step]).buffer,
+  )
+  return double
 }
 
 /** What is infinite beyond a size, and 0 below one. */
@@ -122,8 +181,11 @@ const div: SqlRule = ([a, b], [x, y], dialect) => {
   const plain = infix('/', PRODUCT)([a, b])
   if (isNumber(y)) {
     const divisor = Math.abs(y.low)
-    const over = divisor < 1 ? MOST * divisor : Infinity
-    return scaled(plain, [a, b], [x, y], dialect, { over, under: divisor > 1 ? LEAST * divisor : 0 })
+    const part = (size: number) => size / divisor
+    return scaled(plain, [a, b], [x, y], dialect, {
+      over: divisor < 1 ? lastFinite(MOST * divisor, part) : Infinity,
+      under: divisor > 1 ? firstSeen(LEAST * (divisor / 2), part) : 0,
+    })
   }
   const [p, q] = [sizes(x), sizes(y)]
   const over = q.least < 1 && p.most / q.least > MOST
@@ -133,8 +195,14 @@ const div: SqlRule = ([a, b], [x, y], dialect) => {
   const [plus, minus, nan, one, zero, most, least] = [Infinity, -Infinity, Number.NaN, 1, 0, MOST, LEAST].map(
     (value) => dialect.double(value),
   )
+  const [part, two, half] = [0.75, 2, MOST / 2].map((value) => dialect.double(value))
+  const end = infinite([a, b], [x, y], dialect)
+  // The product is rounded: near it, half of the quotient decides.
   const small = over
-    ? `CASE WHEN ${left} > ${most} * ${right} THEN ${infinite([a, b], [x, y], dialect)} ELSE ${plain.text} END`
+    ? caseOf(
+        `WHEN ${left} * ${part} > ${most} * ${right} THEN ${end}`,
+        `WHEN ${left} / (${right} * ${two}) > ${half} THEN ${end} ELSE ${plain.text}`,
+      ).text
     : plain.text
   const own = within(a, SUM)
   return caseOf(
@@ -169,19 +237,49 @@ const exp: SqlRule = ([x], [range], dialect) => {
   return branches.length === 0 ? atom(plain) : caseOf(...branches, `ELSE ${plain}`)
 }
 
+/**
+ * What the product of an exponent and a logarithm tells of a power: it is rounded, so between `nearlyOver` and `over` the power of
+ * half the exponent decides. An exponent below `root` leads out of the doubles from no base, one beyond `decisive` from every base but 1.
+ */
+const POWER = {
+  over: 709.782712894,
+  nearlyOver: 709.78271289,
+  under: -745.1,
+  root: 0.5,
+  decisive: 1e20,
+  rootOfMost: 1.3407807929942596e154,
+} as const
+
 /** Of a base that is not negative, or of a whole exponent. */
 const pow: SqlRule = ([a, b], ranges, dialect) => {
   const [base, exponent] = [within(a, SUM), within(b, SUM)]
   const [zero, one, plus, nan] = [0, 1, Infinity, Number.NaN].map((value) => dialect.double(value))
-  const size = (of: string) => `${within(b, PRODUCT)} * ln(${of})`
-  const isTiny = (text: string) =>
-    dialect.raises.underflow ? [`WHEN ${size(text)} < ${dialect.double(EXP.denormal)} THEN ${zero}`] : []
-  const of = (text: string) =>
-    caseOf(
-      `WHEN ${size(text)} > ${dialect.double(EXP.over)} THEN ${plus}`,
-      ...isTiny(text),
-      `ELSE power(${text}, ${b.text})`,
+  const isTame = (range: Range, size: number) => range.low > -size && range.high < size
+  const size = (of: string) => {
+    const wide = `least(greatest(${b.text}, ${dialect.double(-POWER.decisive)}), ${dialect.double(POWER.decisive)})`
+    return `${isTame(ranges[1], POWER.decisive) ? within(b, PRODUCT) : wide} * ln(${of})`
+  }
+  const of = (text: string) => {
+    const plain = `power(${text}, ${b.text})`
+    if (isTame(ranges[1], POWER.root)) return plain
+    const root = `power(${text}, ${exponent} / ${dialect.double(2)})`
+    const when = (order: string, bound: number, end: string) =>
+      `WHEN ${size(text)} ${order} ${dialect.double(bound)} THEN ${end}`
+    const nearlyOver = caseOf(
+      `WHEN ${root} > ${dialect.double(POWER.rootOfMost)} THEN ${plus} ELSE ${root} * ${root}`,
+    )
+    return caseOf(
+      ...(contains(ranges[1], 0)
+        ? [`WHEN abs(${b.text}) < ${dialect.double(POWER.root)} THEN ${plain}`]
+        : []),
+      when('>', POWER.over, plus),
+      when('>', POWER.nearlyOver, nearlyOver.text),
+      ...(dialect.raises.underflow
+        ? [when('<', POWER.under, zero), when('<', EXP.denormal, `${root} * ${root}`)]
+        : []),
+      `ELSE ${plain}`,
     ).text
+  }
   const parity = `CASE WHEN ${exponent} / 2 = floor(${exponent} / 2) THEN ${one} ELSE ${dialect.double(-1)} END`
   return caseOf(
     `WHEN ${exponent} = 0 THEN ${one}`,

@@ -2,6 +2,7 @@
 import { atom, type Code, within } from '../code.ts'
 import type { Range } from '../ranges.ts'
 import { COMMON, caseOf, type Dialect, EMULATED, logarithm, SUM } from '../sql.ts'
+import { roundHalfEven } from './checked.ts'
 import { quoted } from './quoting.ts'
 
 export const duckdb: Dialect = {
@@ -17,7 +18,8 @@ export const duckdb: Dialect = {
     sign: (args, ranges, dialect) => {
       return ranges[0].nan ? COMMON.sign(args, ranges, dialect) : atom(`sign(${args[0].text})::DOUBLE`)
     },
-    round: ([x]) => atom(`round_even(${x.text}, 0)`),
+    // round_even takes large ties away from 0.
+    round: roundHalfEven,
     erf: undefined,
     lgamma: undefined,
     digamma: undefined,
