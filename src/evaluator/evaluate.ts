@@ -16,6 +16,7 @@ import { EvaluationFailed } from './failure.ts'
 import { FileBytes } from './formats/file-bytes.ts'
 import { hasPlaces } from './formats/index.ts'
 import { KernelRun, type Part } from './kernel-road.ts'
+import { checkKeyKinds } from './key-kinds.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
 import { type ChosenRoad, type Costs, chooseRoad, sqlRoad } from './road.ts'
@@ -181,6 +182,7 @@ async function evaluateWith(
     throw (await isEmpty(files[0], database)) ? withoutRows(files) : error
   })
   const { plan, chosen } = evaluator
+  await checkKeyKinds([...plan.by, ...(plan.cluster === undefined ? [] : [plan.cluster])], files, database)
   const costs = resume === undefined ? chosen.costs : resume.costs
   const state = resume === undefined ? new State(plan.state) : State.restore(resume.state, plan.state)
   const done = new Set(resume?.done ?? [])

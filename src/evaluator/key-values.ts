@@ -1,6 +1,8 @@
 /**
  * The values of columns that rows are put together by. Numbers are doubles where those hold them; integers that they do
- * not hold are texts, so that neighbours stay apart.
+ * not hold are texts, so that neighbours stay apart. The type decides, not the value: where one file has integers and
+ * another one doubles, 2^53 and more are a text in the one and a number in the other, and so two slices. Refusing such
+ * files would refuse small keys, too, which pandas writes as doubles wherever one of them is missing.
  */
 import { type Column, type DataFile, formatOf } from './database.ts'
 

@@ -22,6 +22,7 @@ import { findDatasets } from '../../src/evaluator/datasets.ts'
 import { evaluate } from '../../src/evaluator/evaluate.ts'
 import { findFiles } from '../../src/evaluator/files.ts'
 import { FORMATS } from '../../src/evaluator/formats/index.ts'
+import { readFooter } from '../../src/evaluator/parquet/footer.ts'
 import type { EvaluationRequest } from '../../src/evaluator/request.ts'
 import { Uploads } from '../../src/evaluator/uploads.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
@@ -50,11 +51,11 @@ function file(name: string, content: string | Uint8Array): string {
   return path
 }
 
-async function parquet(name: string, query: string): Promise<string> {
+async function parquet(name: string, query: string, options = ''): Promise<string> {
   const path = join(folder, name)
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
   const connection = await instance.connect()
-  await connection.run(`COPY (${query}) TO '${path}' (FORMAT parquet)`)
+  await connection.run(`COPY (${query}) TO '${path}' (FORMAT parquet${options})`)
   connection.closeSync()
   instance.closeSync()
   return path
@@ -266,6 +267,22 @@ describe('a file', () => {
     const { message } = await failure(run({ ...asked, ...more }, path))
     expect(message).toMatch(/late.parquet: its pages are damaged/)
   })
+
+  it.each([{ by: ['k'] }, { by: ['k', 'j'] }, { cluster: 'k', bootstrap: 20 }])(
+    'has a key that its dictionary lacks, with %j',
+    async (more) => {
+      const query = `SELECT 0e0 AS y, 1e0 AS y_hat, chr(97 + (i % 3)::INTEGER) AS k, 'j' AS j FROM range(4000) t(i)`
+      const path = await parquet('place.parquet', query, ', COMPRESSION uncompressed')
+      const { columns, groups } = readFooter(path)!
+      const { start, bytes } = groups[0]!.chunks[columns.find(({ name }) => name === 'k')!.leaf]!
+      const content = readFileSync(path)
+      // Four places of two bits. The largest that there is is 2.
+      content[start + bytes - 200] = 0xff
+      writeFileSync(path, content)
+      const { message } = await failure(run({ ...asked, ...more }, path))
+      expect(message).toMatch(/place.parquet: .*dictionary/i)
+    },
+  )
 
   describe.each(depth([2] as const, [1, 2] as const))('with a data page of version %d', (version) => {
     const levels: [string, Claims, RegExp][] = [

@@ -14,14 +14,19 @@ import {
   FixedSizeList,
   Float32,
   Float64,
+  Int8,
   Int32,
   Int64,
   List,
   makeData,
   RecordBatchStreamWriter,
   Table,
+  TimestampMicrosecond,
+  TimestampMillisecond,
+  TimestampNanosecond,
   tableToIPC,
   Utf8,
+  Vector,
   vectorFromArray,
 } from 'apache-arrow'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -65,6 +70,22 @@ async function copyAs(path: string, options: string) {
   instance.closeSync()
   rmSync(source)
 }
+
+/** @param times nanoseconds since 1970 */
+async function copyTimes(path: string, type: string, times: readonly bigint[]) {
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
+  const connection = await instance.connect()
+  const values = times
+    .map((time) => `(make_timestamp_ns(${time})${type === 'TIMESTAMP_NS' ? '' : `::TIMESTAMP::${type}`})`)
+    .join(', ')
+  await connection.run(
+    `COPY (SELECT 0.0 AS y, 0.0 AS y_hat, t FROM (VALUES ${values}) own(t)) TO '${path}' (FORMAT parquet)`,
+  )
+  connection.closeSync()
+  instance.closeSync()
+}
+
+const zeros = (count: number) => vectorFromArray(new Float64Array(count))
 
 const arrowTable = (from = rows, region: Utf8 | Dictionary = new Dictionary(new Utf8(), new Int32())) => {
   const vector = <T extends DataType>(of: (row: Row) => unknown, type: T) =>
@@ -122,6 +143,7 @@ const simple: EvaluationRequest = {
   weight: 'w',
   worst: 4,
 }
+const l1: EvaluationRequest = { losses: [{ loss: 'l1' }], columns: simple.columns }
 const classes: EvaluationRequest = {
   losses: [{ loss: 'cross_entropy' }],
   columns: { predictions: ['logits'], targets: ['label'] },
@@ -278,6 +300,47 @@ describe('Arrow', () => {
     const list = join(folder, 'list.arrow')
     writeFileSync(list, tableToIPC(arrowTable(), 'file'))
     expect(losses[0]!.overall).toEqual((await run({ ...classes, by: [] }, list)).losses[0]!.overall)
+  })
+
+  it('may have a null in a dictionary of numbers, which is no number', async () => {
+    const path = join(folder, 'dictionary.arrow')
+    const dictionary = vectorFromArray([1.5, null], new Float64())
+    const places = Int8Array.of(0, 1, 0)
+    const data = makeData({
+      type: new Dictionary(new Float64(), new Int8()),
+      length: 3,
+      data: places,
+      dictionary,
+    })
+    writeFileSync(path, tableToIPC(new Table({ y: zeros(3), y_hat: new Vector([data]) }), 'file'))
+    await expect(run(l1, path)).rejects.toThrow(/row 1: null in y_hat/)
+  })
+
+  it.each([
+    ['TIMESTAMP_NS', new TimestampNanosecond(), 1_000_000_000n],
+    ['TIMESTAMP', new TimestampMicrosecond(), 1_000_000n],
+    ['TIMESTAMP_MS', new TimestampMillisecond(), 1000n],
+  ] as const)('has the keys that Parquet has, apart to the last digit: %s', async (name, type, perSecond) => {
+    const begin = 1_600_000_000n * perSecond
+    const last = [0n, 1n, 2n, 10n, 455n, 456n, perSecond - 1n]
+    const times = BigInt64Array.from([...last.map((more) => begin + more), -1n, -perSecond, -begin - 7n])
+    const data = makeData({ type, length: times.length, data: times })
+    const arrow = join(folder, `${name}.arrow`)
+    writeFileSync(
+      arrow,
+      tableToIPC(new Table({ y: zeros(10), y_hat: zeros(10), t: new Vector([data]) }), 'file'),
+    )
+    const parquet = join(folder, `${name}.parquet`)
+    await copyTimes(
+      parquet,
+      name,
+      [...times].map((time) => time * (1_000_000_000n / perSecond)),
+    )
+    const [own, other] = await Promise.all([arrow, parquet].map((path) => run({ ...l1, by: ['t'] }, path)))
+    expect(own!.losses[0]!.slices).toHaveLength(10)
+    expect(own!.losses[0]!.slices.map(({ key }) => key)).toEqual(
+      other!.losses[0]!.slices.map(({ key }) => key),
+    )
   })
 })
 

@@ -1,5 +1,5 @@
 /** Keys of slices and clusters: different values stay apart, in every kind of file and on both roads. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
@@ -120,4 +120,52 @@ it('keys are below the names of their columns, even if a name is an integer', as
 it('a column is named once among the keys', async () => {
   const path = await write('twice.parquet', `SELECT 1.0 AS p, 0.0 AS t, 'r' AS k`)
   await expect(run(path, { by: ['k', 'k'] })).rejects.toThrow(/^\/by: names "k" twice$/)
+})
+
+describe('a key of several files', () => {
+  async function folderOf(name: string, files: Readonly<Record<string, readonly string[] | string>>) {
+    const path = join(folder, name)
+    mkdirSync(path)
+    for (const [file, keys] of Object.entries(files)) {
+      if (typeof keys === 'string') await write(join(name, file), `SELECT 1.0 AS p, 0.0 AS t, ${keys} AS k`)
+      else writeFileSync(join(path, file), ['p,t,k', ...keys.map((key) => `1,0,${key}`), ''].join('\n'))
+    }
+    return path
+  }
+
+  it.each(['kernels', 'sql'] as const)(
+    'is a number in all or a text in all: CSV through %s',
+    async (road) => {
+      const path = await folderOf(`mixed-${road}`, { 'a.csv': ['1', '2'], 'b.csv': ['1', 'x'] })
+      const refused =
+        /^the column "k" has numbers \(BIGINT\) in \S*a.csv and texts \(VARCHAR\) in \S*b.csv; make it text in all files, such as in Parquet: types of CSV and JSON are guessed from the values$/
+      await expect(slicesOf(path, ['k'], road)).rejects.toThrow(refused)
+      await expect(run(path, { cluster: 'k', bootstrap: 50, road: 'kernels' })).rejects.toThrow(refused)
+    },
+  )
+
+  it('is a boolean in all or a text in all: Parquet', async () => {
+    const path = await folderOf('booleans', { '1.parquet': 'true', '2.parquet': `'true'` })
+    await expect(slicesOf(path, ['k'])).rejects.toThrow(
+      /^the column "k" has booleans \(BOOLEAN\) in \S*1.parquet and texts \(VARCHAR\) in \S*2.parquet; write it with one type in all files$/,
+    )
+  })
+
+  it('may be numbers of several types', async () => {
+    const path = await folderOf('numbers', {
+      '1.parquet': '3::BIGINT',
+      '2.parquet': '3::DOUBLE',
+      'c.csv': ['3'],
+    })
+    expect(await slicesOf(path, ['k'])).toEqual([[3, 3]])
+  })
+
+  it('may be empty in some, whatever type that has', async () => {
+    const path = await folderOf('empty', { 'a.csv': ['', ''], 'b.csv': ['3', '4'], 'c.csv': ['3'] })
+    expect(await slicesOf(path, ['k'])).toEqual([
+      [3, 2],
+      [4, 1],
+      [null, 2],
+    ])
+  })
 })

@@ -168,6 +168,19 @@ describe('a column of Parquet', () => {
     },
   )
 
+  it('has lists that go on in the next page', async () => {
+    const path = fileURLToPath(new URL('data/lists-over-pages.parquet', import.meta.url))
+    const { columns } = readFooter(path)!
+    for (const { name, type } of columns)
+      expect([name, read(path, name)]).toEqual([name, await expected(name, type!, `'${path}'`)])
+    const request = {
+      losses: [{ loss: 'cross_entropy' }],
+      columns: { predictions: ['list'], targets: ['target'] },
+    }
+    const catalog = await loadLosses(['cross_entropy'])
+    expect(await evaluate(request, findFiles(path), { catalog, threads: 1 })).toMatchObject({ used: 500 })
+  })
+
   it('has the type that DuckDB says', async () => {
     const path = await written('')
     const types = await connection.runAndReadAll(`DESCRIBE SELECT * FROM '${path}'`)

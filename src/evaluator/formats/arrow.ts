@@ -136,8 +136,7 @@ class ArrowFile implements Table {
       hasNullItems: false,
     }
     const rows = readSlice(slice, field.dictionary!.values)
-    const values = 'texts' in rows ? rows.texts : 'numbers' in rows ? [...rows.numbers] : []
-    dictionaries.set(id, [...(known ?? []), ...values])
+    dictionaries.set(id, [...(known ?? []), ...entriesOf(rows)])
   }
 
   #batchAt(row: number): Batch {
@@ -159,6 +158,15 @@ class ArrowFile implements Table {
     this.#last = { batch, record, body: new BatchBody(this.#file, batch.message, record) }
     return this.#last
   }
+}
+
+/** Entries may be null, too. */
+function entriesOf(rows: ColumnRows): Dictionary {
+  if ('texts' in rows) return rows.texts
+  if (!('numbers' in rows)) return []
+  const entries: (number | null)[] = [...rows.numbers]
+  for (const place of rows.nulls ?? []) entries[place] = null
+  return entries
 }
 
 function columnType(type: FieldType): ColumnType {
@@ -312,21 +320,38 @@ function fixedListsOf(slice: Slice, { length, element }: FieldType & { readonly 
 }
 
 /** As DuckDB prints dates and times. */
-function timesOf(
-  slice: Slice,
-  { element, perSecond }: FieldType & { readonly kind: 'time' },
-): (string | null)[] {
-  const { numbers, nulls } = numbersOf(slice, element)
-  const isNull = new Set(nulls)
-  return Array.from(numbers, (time, i) => (isNull.has(i) ? null : timeText(time, perSecond)))
+function timesOf(slice: Slice, { perSecond }: FieldType & { readonly kind: 'time' }): (string | null)[] {
+  const isNull = new Set(nullsOf(slice))
+  const textAt = perSecond === 'days' ? daysOf(slice) : instantsOf(slice, perSecond)
+  return Array.from({ length: slice.count }, (_, i) => (isNull.has(i) ? null : textAt(i)))
 }
 
-function timeText(time: number, perSecond: number | 'days'): string {
-  if (perSecond === 'days') return new Date(time * 86_400_000).toISOString().slice(0, 10)
-  const seconds = Math.floor(time / perSecond)
-  const rest = time - seconds * perSecond
-  const text = new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' ')
-  if (rest === 0) return text
-  const digits = String(Math.round(rest)).padStart(Math.log10(perSecond), '0')
-  return `${text}.${digits.slice(0, 6).replace(/0+$/, '')}`
+type TextAt = (row: number) => string
+
+function daysOf(slice: Slice): TextAt {
+  const { numbers } = numbersOf(slice, 'int32')
+  return (row) => dateAndTime(numbers[row] * 86_400_000)[0]
+}
+
+/** Of integers that doubles do not hold: they would move nanoseconds of today by a hundred. */
+function instantsOf({ body, field, start, count }: Slice, perSecond: number): TextAt {
+  const bytes = body.slice(field.buffer + 1, start * 8, count * 8)
+  const instants = new BigInt64Array(bytes.buffer, bytes.byteOffset, count)
+  return (row) => instantText(instants[row], perSecond)
+}
+
+function instantText(instant: bigint, perSecond: number): string {
+  const unit = BigInt(perSecond)
+  const rest = ((instant % unit) + unit) % unit
+  const text = dateAndTime(Number((instant - rest) / unit) * 1000).join(' ')
+  if (rest === 0n) return text
+  const digits = String(rest).padStart(Math.log10(perSecond), '0')
+  return `${text}.${digits.replace(/0+$/, '')}`
+}
+
+/** @example dateAndTime(-62_200_000_000_000) // ['0003-12-17 (BC)', '14:13:20']: years have no sign, and no year is 0 */
+function dateAndTime(ms: number): [date: string, time: string] {
+  const [, sign, year, day, time] = /^([+-]?)0*(\d{4,})(-\d\d-\d\d)T(.{8})/.exec(new Date(ms).toISOString())!
+  if (sign !== '-' && Number(year) > 0) return [year + day, time]
+  return [`${String(Number(year) + 1).padStart(4, '0')}${day} (BC)`, time]
 }

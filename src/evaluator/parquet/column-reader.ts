@@ -140,32 +140,52 @@ export class ColumnReader {
       let k = 1
       for (; k < width; k++)
         if (repeated[at + k] !== 1 || (defined !== undefined && defined[at + k] !== mostDefined)) break
-      // The next list must begin there.
-      if (k < width || (at + width < level + left && repeated[at + width] !== 0)) break
+      // The next list must begin there. The last list of a page may go on in the next one.
+      if (k < width || at + width >= level + left || repeated[at + width] !== 0) break
     }
     return (at - level) / width
   }
 
+  /** A list of any length, which may go on in the pages after this one. */
   #readOddList(page: Open, into: Float64Array, row: number, width: number, onGap: OnGap) {
+    const { repeated, defined, level } = page
+    if (repeated === undefined || repeated[level] !== 0) throw new NotReadHere()
+    const isNull = defined !== undefined && defined[level] === 0 && this.#column.isOptional
+    const pieces = [this.#readPiece(page)]
+    for (let open = page; open.left === 0; ) {
+      const next = this.#nextPage()
+      if (next === undefined || !isInList(next)) break
+      pieces.push(this.#readPiece(next))
+      open = next
+    }
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    const values = pieces.reduce((sum, piece) => sum + piece.values.length, 0)
+    if (isNull) return onGap(row, 'null')
+    if (length !== width) return onGap(row, length)
+    if (values !== length) return onGap(row, 'null')
+    let at = row * width
+    for (const piece of pieces) {
+      into.set(piece.values, at)
+      at += piece.values.length
+    }
+  }
+
+  /** What a page has of a list: how long that is, and the values that are there. */
+  #readPiece(page: Open): { readonly length: number; readonly values: Float64Array } {
     const { mostDefined } = this.#column
-    const { repeated, defined } = page
-    if (repeated === undefined || repeated[page.level] !== 0) throw new NotReadHere()
-    const first = page.level
-    let [values, length] = [0, 0]
+    const { defined } = page
+    let [there, length] = [0, 0]
     do {
       const level = defined === undefined ? mostDefined : defined[page.level]
-      if (level === mostDefined) values++
+      if (level === mostDefined) there++
       // Below that, the list itself is missing or empty.
       if (level >= mostDefined - Number(this.#hasOptionalElements)) length++
       page.level++
       page.left--
-    } while (page.left > 0 && repeated[page.level] === 1)
-    const kept = new Float64Array(values)
-    this.#decode(page, kept, 0, values)
-    if (defined !== undefined && defined[first] === 0 && this.#column.isOptional) return onGap(row, 'null')
-    if (length !== width) return onGap(row, length)
-    if (values !== length) return onGap(row, 'null')
-    into.set(kept, row * width)
+    } while (page.left > 0 && isInList(page))
+    const values = new Float64Array(there)
+    this.#decode(page, values, 0, there)
+    return { length, values }
   }
 
   get #hasOptionalElements(): boolean {
@@ -198,13 +218,20 @@ export class ColumnReader {
   }
 
   #current(): Open {
-    while (this.#open === undefined || this.#open.left === 0) {
-      const page = this.#pages.next()
-      if (page === undefined) throw new Error('a column ends early')
+    if (this.#open !== undefined && this.#open.left > 0) return this.#open
+    const page = this.#nextPage()
+    if (page === undefined) throw new Error('a column ends early')
+    return page
+  }
+
+  /** The next page that has values; undefined after the last. */
+  #nextPage(): Open | undefined {
+    for (let page = this.#pages.next(); page !== undefined; page = this.#pages.next()) {
       if (page.isDictionary) this.#dictionary = this.#dictionaryOf(page)
       else this.#open = this.#opened(page)
+      if (!page.isDictionary && page.values > 0) return this.#open
     }
-    return this.#open
+    return undefined
   }
 
   #opened({ values, encoding, bytes, end, levels }: Page): Open {
@@ -342,6 +369,11 @@ export class ColumnReader {
     }
     return textsOf(bytes.subarray(0, end), 0, count)
   }
+}
+
+/** Whether the next value belongs to the list of the value before. Without levels, all of the page do. */
+function isInList({ repeated, level }: Open): boolean {
+  return repeated === undefined || repeated[level] === 1
 }
 
 const NO_PLACES = { places: undefined, dictionary: undefined }

@@ -28,6 +28,14 @@ function partOf({ type }: ParquetColumn, value: number | string): Part {
   return new Date(value * DAY_MS).toISOString().slice(0, 10)
 }
 
+/** A place that the dictionary has: what an array gives for others would become 0, the first key. */
+function placeIn({ length }: ArrayLike<number>, place: number): number {
+  if (place < 0 || place >= length) throw damaged()
+  return place
+}
+
+const damaged = () => new Error('a dictionary is damaged')
+
 /** The different values of one column, numbered as they come. */
 class PartNumbers {
   readonly parts: Part[] = []
@@ -63,7 +71,7 @@ class PartNumbers {
     const nulls: number[] = []
     reader.readPlaces(into, at, count, (row) => nulls.push(row))
     const ofPlaces = this.#ofPlaces
-    for (let i = at; i < at + count; i++) into[i] = ofPlaces[into[i]]
+    for (let i = at; i < at + count; i++) into[i] = ofPlaces[placeIn(ofPlaces, into[i])]
     for (const row of nulls) into[row] = this.numberOf(null)
   }
 
@@ -159,7 +167,7 @@ export class SliceReader {
 
   #learn(dictionary: Dictionary, place: number) {
     const value = dictionary[place]
-    if (value === undefined) throw new Error('a dictionary is damaged')
+    if (value === undefined) throw damaged()
     this.#ofPlaces.set(place, this.#sliceOf(this.#columns[0].numberOfValue(value)))
   }
 
@@ -286,7 +294,8 @@ export class ClusterReader {
       )
     }
     reader.readPlaces(this.#places, 0, count, (row) => nulls.push(row))
-    for (let i = 0; i < count; i++) hashes[at + i] = this.#ofPlaces[this.#places[i]]
+    const ofPlaces = this.#ofPlaces
+    for (let i = 0; i < count; i++) hashes[at + i] = ofPlaces[placeIn(ofPlaces, this.#places[i])]
   }
 
   #readNumbers(reader: ColumnReader, hashes: Uint32Array, at: number, count: number, nulls: number[]) {

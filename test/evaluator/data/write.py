@@ -104,3 +104,24 @@ for codec in ["none", "snappy", "gzip", "zstd"]:
         use_dictionary=["few", "text"],
         write_statistics=False,
     )
+
+# Lists that go on in the next page, as PyArrow writes them in pages of version 1 without an index (here: version 14).
+lists = pa.table(
+    {
+        "target": pa.array([i % 3 for i in range(count)], pa.int64()),
+        "list": pa.array([[i, i / 2, 1.5] for i in range(count)], pa.list_(pa.float64())),
+        "few": pa.array([[i % 7, 2, i % 3] for i in range(count)], pa.list_(pa.float32())),
+        "odd": pa.array(
+            [[None, [], [1.0], [1.0, None, 3.0], [i, 2.0, 3.0], [2.0] * 300][i % 6] for i in range(count)],
+            pa.list_(pa.float64()),
+        ),
+    },
+)
+pq.write_table(
+    lists,
+    here / "lists-over-pages.parquet",
+    data_page_size=512,
+    write_batch_size=50,
+    use_dictionary=["few.list.element", "odd.list.element"],
+    write_statistics=False,
+)
