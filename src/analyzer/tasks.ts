@@ -126,46 +126,63 @@ function lossOf(source: Source, catalog: Catalog): Loss {
   return 'name' in source ? catalog.find(source.name)! : customLoss(source.definition)
 }
 
+/** Whether the loss is convex is asked first: then few places need to be looked at. */
 function bestConstant(task: ConstantTask, catalog: Catalog): ConstantResult {
-  const total = task.weights.reduce((sum, weight) => sum + weight, 0)
-  const own = new Float64Array(task.inputs[task.of].length)
-  const at = (constant: readonly number[]) => {
-    for (let i = 0; i < own.length; i++) own[i] = constant[Math.floor(i / task.stride) % task.width]
-    const args = {
-      sizes: task.axisSizes,
-      inputs: { ...task.inputs, [task.of]: own },
-      scalars: task.scalars,
-      cotangent: task.weights,
-    }
-    const { values, gradients } = interpret(task.program, args)
-    const gradient = new Array<number>(task.width).fill(0)
-    gradients[task.of].forEach((slope, i) => {
-      gradient[Math.floor(i / task.stride) % task.width] += slope / total
-    })
-    const value =
-      values.reduce((sum, x, i) => sum + (task.weights[i] === 0 ? 0 : task.weights[i] * x), 0) / total
-    return { value, gradient }
-  }
   const { range, kinks, width: size } = task
-  const found = minimize({ size, at, range, kinks }, clockOf(task.budgetMs))
-  return { ...found, ...certificateOf(task, found, catalog) }
+  const before = convexityOf(task, searchedRange(task, [], questionOf(task, catalog).loss), catalog)
+  const isConvex = before.verdict.verdict === 'proved'
+  const found = minimize({ size, at: lossBy(task), range, kinks, isConvex }, clockOf(task.budgetMs))
+  return { ...found, ...certificateOf(task, found, before, catalog) }
 }
 
-/** Whether the loss is convex around the constant, and how far from the best it can then be. */
-function certificateOf(task: ConstantTask, { constant }: Constant, catalog: Catalog) {
-  const { params, of } = task
+/** The weighted mean by its constant. */
+function lossBy({ program, axisSizes, inputs, of, scalars, weights, width, stride }: ConstantTask) {
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  const own = new Float64Array(inputs[of].length)
+  const places = Uint32Array.from(own, (_, i) => Math.floor(i / stride) % width)
+  const args = { sizes: axisSizes, inputs: { ...inputs, [of]: own }, scalars, cotangent: weights }
+  return (constant: readonly number[]) => {
+    for (let i = 0; i < own.length; i++) own[i] = constant[places[i]]
+    const { values, gradients } = interpret(program, args)
+    const gradient = new Array<number>(width).fill(0)
+    const slopes = gradients[of]
+    // What does not count may be NaN.
+    const counts = (i: number) => slopes.length !== weights.length || weights[i] !== 0
+    for (let i = 0; i < slopes.length; i++) if (counts(i)) gradient[places[i]] += slopes[i] / total
+    let sum = 0
+    for (let i = 0; i < values.length; i++) if (weights[i] !== 0) sum += weights[i] * values[i]
+    return { value: sum / total, gradient }
+  }
+}
+
+interface Convexity {
+  readonly verdict: Verdict
+  readonly searched: readonly [number, number]
+}
+
+/** Whether the loss is convex where the constant is between two numbers. */
+function convexityOf(task: ConstantTask, searched: readonly [number, number], catalog: Catalog): Convexity {
   const question = questionOf(task, catalog)
-  const { loss } = question
-  const searched = searchedRange(task, constant, loss)
+  const { loss, of } = question
   const domain = { ...domainsOf(task, loss), [of]: searched }
   const sizes = Object.fromEntries(
     loss.inputs[of].axes.map((axis) => [axis, axis === 'classes' ? task.width : 1]),
   )
-  const analysis = analyze({ ...question, domain, sizes }, Math.max(200, task.budgetMs), ['convex'])
-  const rows = rowsOf(task, loss)
+  const analysis = analyze({ ...question, domain, sizes }, task.budgetMs, ['convex'])
+  return { verdict: analysis.properties.convex, searched }
+}
+
+/** Whether the loss is convex around the constant, and how far from the best it can then be. */
+function certificateOf(task: ConstantTask, { constant }: Constant, before: Convexity, catalog: Catalog) {
+  const { params, of } = task
+  const { loss } = questionOf(task, catalog)
+  const searched = searchedRange(task, constant, loss)
+  const isSame = searched.every((end, i) => end === before.searched[i])
+  const { verdict } = isSame ? before : convexityOf(task, searched, catalog)
+  const rows = verdict.verdict === 'proved' ? rowsOf(task, loss) : undefined
   const gap =
     rows === undefined ? undefined : certifiedGap({ loss, params, of, rows, constant, range: searched })
-  return { convexity: analysis.properties.convex, gap, searched }
+  return { convexity: verdict, gap, searched }
 }
 
 /** From below the least target to above the largest; for other kinds, what the analysis takes for granted. */
@@ -176,7 +193,10 @@ function searchedRange(
 ): readonly [number, number] {
   const usual = boundsOfKind(loss.inputs[of].kindFor(params), false) ?? [-10, 10]
   const known = [...kinks, ...constant].filter(Number.isFinite)
-  const [least, most] = [Math.min(...known), Math.max(...known)]
+  if (known.length === 0) return [Math.max(range[0], usual[0]), Math.min(range[1], usual[1])]
+  // Not Math.min(...known): there may be more targets than a call may have arguments.
+  const least = known.reduce((a, b) => Math.min(a, b))
+  const most = known.reduce((a, b) => Math.max(a, b))
   const margin = Math.max(1, most - least)
   const isReal = range[0] < 0 && range[1] > 0
   return [

@@ -436,7 +436,7 @@ async function best({ resolved, source }: Subject, body: Record<string, unknown>
     range: rangeOf(loss, of, question.params),
     kinks:
       width === 1 && targets.name === 'targets'
-        ? [...new Set(Array.from(targets.data as ArrayLike<number>))].slice(0, 2000)
+        ? [...new Set(Array.from(targets.data as ArrayLike<number>))]
         : [],
   }
   const { constant, loss: value, ...found } = await asked(context, task, undefined, `/${targets.name}`)

@@ -387,6 +387,22 @@ describe('POST :constant', () => {
     await expectRefused(path, body, code, pointer)
   })
 
+  it('ends within its budget, and answers the best that it has found', async () => {
+    const many = Array.from({ length: 20_000 }, (_, i) => Math.sin(i) * 50)
+    const start = performance.now()
+    const { status, body } = await ask('/welsch:constant', { targets: many, budgetMs: 100 })
+    expect(status, JSON.stringify(body)).toBe(200)
+    expect(body.optimality).not.toBe('proved')
+    expect(performance.now() - start).toBeLessThan(5000)
+  })
+
+  it('finds the init_score of fifty thousand targets', async () => {
+    const many = Array.from({ length: 50_000 }, (_, i) => Math.sin(i) * 50)
+    const { status, body } = await ask('/huber:constant', { targets: many })
+    expect(status, JSON.stringify(body)).toBe(200)
+    expect(body.constant).toBeCloseTo(0, 1)
+  })
+
   it('leaves out a target of weight 0, even if it is NaN', async () => {
     const { body } = await ask('/mse:constant', { targets: [1, 'NaN'], sample_weight: [1, 0] })
     expect(body.constant).toBe(1)
