@@ -153,6 +153,12 @@ export class BinnedSums {
     return total + (this.#bins[from] + carry)
   }
 
+  /** By how much a sum of so many terms may be off: half of the lowest unit for each, which depends on the largest term of all sums. */
+  roundingOf(terms: number): number {
+    const { width, count } = this.#format
+    return this.#top === NONE ? 0 : (terms * 2 ** (width * (this.#top - count + 1))) / 2
+  }
+
   /** Adds the sums of another to these: `cellOf[i]` is where its sum `i` belongs. */
   merge(other: BinnedSums, cellOf: ArrayLike<number>): void {
     if (other.#top === NONE) return

@@ -16,16 +16,70 @@ export interface Uncertain {
  * The interval of a mean, or of a ratio of sums, from its moments: that of the t distribution. For a ratio it is the
  * first term of the Taylor series (the delta method).
  *
- * @returns undefined for fewer than two rows
+ * @returns undefined for fewer than two rows, and beside losses of other slices that are too large for the spread to be
+ * known
  */
 export function fromMoments(moments: Moments, rows: number): Uncertain | undefined {
   const { sum, squares, shares, shareSquares, products } = moments
   if (rows < 2 || shares === 0) return undefined
   const mean = sum / shares
   const spread = Math.max(0, squares - 2 * mean * products + mean * mean * shareSquares)
+  if (!isExact(moments, mean, spread)) return undefined
   const standardError = Math.sqrt((spread * rows) / (rows - 1)) / Math.abs(shares)
   const margin = studentQuantile(rows - 1) * standardError
   return { standardError, interval: [mean - margin, mean + margin] }
+}
+
+/**
+ * The spread of resampled means, unless the rounding of the sums of buckets, which depends on the largest loss of all
+ * slices, matters for it.
+ */
+export function knownSpread(
+  found: Uncertain | undefined,
+  { shares, low, high }: Moments,
+  rounding: number,
+): Uncertain | undefined {
+  if (found === undefined || low === high) return found
+  return found.standardError * Math.abs(shares) > LEAST_RATIO * rounding ? found : undefined
+}
+
+/** How much larger than its error a standard error is, so that three digits of it are right. */
+const LEAST_RATIO = 1e3
+
+/** How much larger than its error a spread is, so that four digits of a standard error are right. */
+const MOST_PRECISE = 1e4
+
+/** Whether the rounding of the sums, which depends on the largest loss of all slices, does not matter for the spread. */
+function isExact(moments: Moments, mean: number, spread: number): boolean {
+  const { shares, shareSquares, products, rounding, low, high } = moments
+  // Without any spread, there is nothing to be lost.
+  if (low === high && products === mean * shareSquares) return true
+  const ofMean = errorOfMean(moments)
+  const slope = 2 * Math.abs(mean * shareSquares - products)
+  const error =
+    rounding.squares +
+    2 * Math.abs(mean) * rounding.products +
+    mean * mean * rounding.shareSquares +
+    (slope + Math.abs(shares) * ofMean) * ofMean
+  return error === 0 || spread > MOST_PRECISE * error
+}
+
+function errorOfMean({ sum, shares, rounding }: Moments): number {
+  return (rounding.sum + Math.abs(sum / shares) * rounding.shares) / Math.abs(shares)
+}
+
+/** The least precision of a mean, in parts of the largest loss of its rows. */
+const LEAST_PRECISION = 1e-9
+
+/**
+ * Whether a mean is known beside the losses of other slices: all sums have the same lowest digit, which depends on the
+ * largest loss. Without the smallest and the largest loss, the root of the mean square tells how large losses are.
+ */
+export function isMeanKnown(moments: Moments, rows: number): boolean {
+  const { squares, low, high } = moments
+  const size = low <= high ? Math.max(Math.abs(low), Math.abs(high)) : Math.sqrt(squares / rows)
+  const isNothing = size === 0 && moments.sum === 0
+  return isNothing || errorOfMean(moments) <= LEAST_PRECISION * size
 }
 
 /** Sums by bucket, of one slice of one series. */

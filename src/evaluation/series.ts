@@ -48,12 +48,17 @@ interface ShareSums {
 }
 
 /** The numbers of a slice that its mean and its interval are made of. */
+/** By how much sums may be off. */
+export type Rounding = Readonly<Record<'sum' | 'squares' | 'shares' | 'shareSquares' | 'products', number>>
+
 export interface Moments {
   readonly sum: number
   readonly squares: number
   readonly shares: number
   readonly shareSquares: number
   readonly products: number
+  /** By how much the sums may be off, because there are far larger terms in other slices. */
+  readonly rounding: Rounding
   readonly low: number
   readonly high: number
   /** Rows with a loss of plus and of minus infinity. */
@@ -205,6 +210,7 @@ export class Series {
     const { shares } = this
     return {
       sum,
+      rounding: this.#roundingOf(rows),
       squares: this.squares.value(slice),
       shares: shares?.sums.value(slice) ?? rows,
       shareSquares: shares?.squares.value(slice) ?? rows,
@@ -212,6 +218,18 @@ export class Series {
       low: this.extremes[2 * slice],
       high: this.extremes[2 * slice + 1],
       infinite: [this.infinite[2 * slice], this.infinite[2 * slice + 1]],
+    }
+  }
+
+  #roundingOf(rows: number): Rounding {
+    const { shares } = this
+    const sum = this.sums.roundingOf(rows)
+    return {
+      sum,
+      squares: this.squares.roundingOf(rows),
+      shares: shares?.sums.roundingOf(rows) ?? 0,
+      shareSquares: shares?.squares.roundingOf(rows) ?? 0,
+      products: shares?.products.roundingOf(rows) ?? sum,
     }
   }
 

@@ -5,6 +5,8 @@ import {
   bootstrapRows,
   CONFIDENCE,
   fromMoments,
+  isMeanKnown,
+  knownSpread,
   type Uncertain,
 } from './intervals.ts'
 import { fileAndRow } from './places.ts'
@@ -221,7 +223,10 @@ function spreadsOf(
 ): (Uncertain | undefined)[] {
   if (replicates === 0) return parts.map(({ of, slice }, i) => fromMoments(moments[i], of.rows[slice]))
   const buckets = parts.map((part) => bucketsOf(part, place))
-  return bootstrap(buckets, { replicates, seed, goOn })
+  return bootstrap(buckets, { replicates, seed, goOn }).map((found, i) => {
+    const { of, slice } = parts[i]
+    return knownSpread(found, moments[i], of.series[place].buckets!.roundingOf(of.rows[slice]))
+  })
 }
 
 function bucketsOf({ of, slice }: Part, place: number): Buckets {
@@ -248,12 +253,13 @@ function estimateOf(
 ): Estimate {
   const series = state.series[place]
   const infinite = moments.infinite[0] + moments.infinite[1]
-  const known = infinite === 0 ? spread : undefined
+  const isKnown = isMeanKnown(moments, state.rows[slice])
+  const known = infinite === 0 && isKnown ? spread : undefined
   const sketch = hasSketchOfSlices(series, state.keys.length) ? series.sketches[slice] : undefined
   return {
     rows: state.rows[slice],
     ...(series.shares === undefined ? {} : { weight: moments.shares }),
-    mean: numberOrNull(meanOf(moments)),
+    mean: isKnown ? numberOrNull(meanOf(moments)) : null,
     standard_error: known?.standardError ?? null,
     interval: known?.interval ?? null,
     min: numberOrNull(moments.low),
