@@ -16,10 +16,10 @@ export interface Uncertain {
  * The interval of a mean, or of a ratio of sums, from its moments: that of the t distribution. For a ratio it is the
  * first term of the Taylor series (the delta method).
  *
- * @returns undefined for fewer than two rows
+ * @returns undefined if fewer than two rows count
  */
-export function fromMoments(moments: Moments, rows: number): Uncertain | undefined {
-  const { sum, squares, shares, shareSquares, products } = moments
+export function fromMoments(moments: Moments): Uncertain | undefined {
+  const { rows, sum, squares, shares, shareSquares, products } = moments
   if (rows < 2 || shares === 0) return undefined
   const mean = sum / shares
   const spread = Math.max(0, squares - 2 * mean * products + mean * mean * shareSquares)

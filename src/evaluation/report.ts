@@ -113,7 +113,7 @@ function quantileName(share: string): string {
 function sliceTable({ overall, slices }: LossReport, { by }: Evaluation): string {
   const shown = slices.slice(0, MOST_SLICES)
   const scale = scaleOf([overall, ...shown], false)
-  const shares = Object.keys(shown[0]?.quantiles ?? {})
+  const shares = Object.keys(shown.find(({ quantiles }) => quantiles !== undefined)?.quantiles ?? {})
   const head = ['mean loss', '', '95 % interval', 'rows', ...shares.map(quantileName)]
   const cells = (one: Estimate) => [
     short(one.mean),

@@ -219,7 +219,7 @@ function spreadsOf(
   place: number,
   { replicates, seed, goOn }: Question,
 ): (Uncertain | undefined)[] {
-  if (replicates === 0) return parts.map(({ of, slice }, i) => fromMoments(moments[i], of.rows[slice]))
+  if (replicates === 0) return moments.map(fromMoments)
   const buckets = parts.map((part) => bucketsOf(part, place))
   return bootstrap(buckets, { replicates, seed, goOn })
 }
@@ -250,6 +250,7 @@ function estimateOf(
   const infinite = moments.infinite[0] + moments.infinite[1]
   const known = infinite === 0 ? spread : undefined
   const sketch = hasSketchOfSlices(series, state.keys.length) ? series.sketches[slice] : undefined
+  const hasQuantiles = sketch !== undefined && sketch.total > 0
   return {
     rows: state.rows[slice],
     ...(series.shares === undefined ? {} : { weight: moments.shares }),
@@ -258,7 +259,7 @@ function estimateOf(
     interval: known?.interval ?? null,
     min: numberOrNull(moments.low),
     max: numberOrNull(moments.high),
-    ...(sketch === undefined ? {} : { quantiles: quantilesOf(sketch, quantiles, moments) }),
+    ...(hasQuantiles ? { quantiles: quantilesOf(sketch, quantiles, moments) } : {}),
     ...(infinite === 0 ? {} : { infinite }),
   }
 }

@@ -293,6 +293,44 @@ describe('an evaluation', () => {
     expect(losses[0]!.overall.weight! / weight).toBeCloseTo(1, 12)
   })
 
+  it('decides nothing between two models from one row that counts', async () => {
+    const path = join(folder, 'weights.csv')
+    writeFileSync(
+      path,
+      'y,a,b,w,g\n1,1.5,1.2,1,x\n2,2.9,2.1,0,x\n3,3.7,3.9,0,x\n1,1.3,1.2,1,y\n2,2.4,2.6,1,y\n',
+    )
+    const request = {
+      losses: [{ loss: 'l1' }],
+      columns: { targets: ['y'] },
+      compare: [['a'], ['b']],
+      weight: 'w',
+      by: ['g'],
+    }
+    for (const bootstrap of [0, 200]) {
+      const { comparisons } = await run({ ...request, bootstrap }, path)
+      expect(comparisons[0]!.slices[0]).toMatchObject({ rows: 3, interval: null, verdict: 'undecided' })
+    }
+  })
+
+  it('leaves ignored labels out of intervals, quantiles and the worst rows', async () => {
+    const path = join(folder, 'ignored.csv')
+    const lines = ['0,1,1', ...Array.from({ length: 9 }, () => '0.5,0.5,-100'), '1,0,1', '3,0,1']
+    writeFileSync(path, `p,q,y\n${lines.join('\n')}\n`)
+    const own = join(folder, 'not-ignored.csv')
+    writeFileSync(own, `p,q,y\n${lines.filter((line) => !line.endsWith('-100')).join('\n')}\n`)
+    const request = {
+      losses: [{ loss: 'cross_entropy', params: { ignore_index: -100 } }],
+      columns: { predictions: ['p', 'q'], targets: ['y'] },
+      worst: 5,
+    }
+    const [all, some] = await Promise.all(
+      [path, own].map(async (file) => (await run(request, file)).losses[0]!),
+    )
+    expect(all!.overall).toEqual({ ...some!.overall, rows: 12 })
+    expect(all!.distribution).toEqual(some!.distribution)
+    expect(all!.worst!.map(({ row }) => row)).toEqual([11, 10, 0])
+  })
+
   it('takes lists or columns side by side as classes', async () => {
     const lists = {
       losses: [{ loss: 'cross_entropy' }],
