@@ -422,6 +422,8 @@ class _Sketch:
     #: The sign, 11 bits of the exponent and 7 of the fraction.
     SHIFT = 45
     NEGATIVE = 1 << 18
+    #: 0.07 of 100 numbers are 7 of them, although the product is 7.000000000000001.
+    BELOW_ONE = 1 - 2**-51
 
     def __init__(self) -> None:
         self.counts: Dict[int, int] = {}
@@ -443,21 +445,21 @@ class _Sketch:
         return negative + sorted(place for place in self.counts if place < self.NEGATIVE)
 
     def quantile(self, share: float) -> float:
-        wanted = share * (sum(self.counts.values()) - 1)
+        """The smallest number that this share of the numbers is below or at, as the middle of its bin."""
+        wanted = max(1, math.ceil(share * sum(self.counts.values()) * self.BELOW_ONE))
         below = 0
         for place in self._in_order():
-            count = self.counts[place]
-            if below + count > wanted:
-                return self._within(place, (wanted - below + 0.5) / count)
-            below += count
+            below += self.counts[place]
+            if below >= wanted:
+                return self._middle_of(place)
         return 0.0
 
-    def _within(self, place: int, share: float) -> float:
+    def _middle_of(self, place: int) -> float:
         """The lowest bins hold 0, and numbers that are practically 0."""
         if place in (0, self.NEGATIVE):
             return 0.0
         low, high = self._ends(place)
-        return low if low == high else low + (high - low) * min(1.0, max(0.0, share))
+        return low if low == high else low + (high - low) / 2
 
     def _ends(self, place: int) -> Tuple[float, float]:
         near, far = (float(np.uint64(one << self.SHIFT).view(np.float64)) for one in (place, place + 1))
