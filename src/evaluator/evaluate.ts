@@ -17,7 +17,7 @@ import { FileBytes } from './formats/file-bytes.ts'
 import { hasPlaces } from './formats/index.ts'
 import { KernelRun, type Part } from './kernel-road.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
-import type { EvaluationRequest, LossAsk, Road } from './request.ts'
+import { type EvaluationRequest, type LossAsk, type Road, replicatesOf } from './request.ts'
 import { type ChosenRoad, type Costs, chooseRoad, sqlRoad } from './road.ts'
 import { Threads, type Work } from './threads.ts'
 import { readWorst } from './worst.ts'
@@ -309,7 +309,7 @@ async function answerOf(
     by,
     weight: request.weight,
     cluster,
-    replicates: request.bootstrap ?? 0,
+    replicates: replicatesOf(request),
     seed: request.seed ?? 0,
     quantiles,
     computedBy: await computedBy(chosen, isMeasured, database),

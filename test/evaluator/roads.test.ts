@@ -396,6 +396,14 @@ describe('an evaluation', () => {
     })
   })
 
+  it('resamples clusters 1,000 times by default, and refuses to do it 0 times', async () => {
+    const request = { losses: [{ loss: 'mse' }], columns: regression, cluster: 'person' }
+    expect((await run(request)).uncertainty).toMatchObject({ replicates: 1000, cluster: 'person' })
+    await expect(run({ ...request, bootstrap: 0 })).rejects.toThrow(
+      '/bootstrap: must be at least 1 with a cluster',
+    )
+  })
+
   it('resamples rows one by one if they are few, and says so', async () => {
     const request = {
       losses: [{ loss: 'mse' }],

@@ -287,6 +287,7 @@ def test_ignored_labels_are_refused_rather_than_divided_by_something_else():
     "options, message",
     [
         (dict(losses="l1", bootstrap=10), "bootstrap needs cluster"),
+        (dict(losses="l1", cluster="person", bootstrap=0), "bootstrap must be at least 1 with a cluster"),
         (dict(losses="l1", compare=["a"]), "at least two models"),
         (dict(losses="l1", on_bad="ignore"), "on_bad is fail or skip"),
     ],

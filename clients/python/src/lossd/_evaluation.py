@@ -36,6 +36,7 @@ _MOST_SKETCHES = 512
 #: Bins of the distribution that is reported.
 _MOST_BINS = 60
 _MOST_WORST = 1000
+_CLUSTER_REPLICATES = 1000
 
 _FITS: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "positive": lambda x: x >= 0,
@@ -142,7 +143,7 @@ class Plan:
         weight: Optional[str] = None,
         compare: Sequence[Names] = (),
         cluster: Optional[str] = None,
-        bootstrap: int = 0,
+        bootstrap: Optional[int] = None,
         seed: int = 0,
         on_bad: str = "fail",
         quantiles: Sequence[float] = (),
@@ -151,6 +152,10 @@ class Plan:
         """:raises ValueError: for what does not fit together"""
         if on_bad not in ("fail", "skip"):
             raise ValueError(f"on_bad is fail or skip, got {on_bad!r}")
+        if bootstrap is None:
+            bootstrap = 0 if cluster is None else _CLUSTER_REPLICATES
+        if bootstrap == 0 and cluster is not None:
+            raise ValueError("bootstrap must be at least 1 with a cluster, which only the bootstrap knows of")
         if bootstrap > 0 and cluster is None:
             raise ValueError("bootstrap needs cluster: rows have no order that is the same on every machine")
         if compare and len(compare) < 2:
