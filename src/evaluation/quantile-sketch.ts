@@ -139,8 +139,8 @@ const NEGATIVE = (PAGES / 2) * PAGE
 
 function endsOf(bin: number): readonly [number, number] {
   const near = edge(bin)
-  const far = edge(bin + 1)
-  if (!Number.isFinite(far)) return [near, near]
+  if (!Number.isFinite(near)) return [near, near]
+  const far = Math.min(Number.MAX_VALUE, Math.max(-Number.MAX_VALUE, edge(bin + 1)))
   return near < far || Object.is(near, 0) ? [near, far] : [far, near]
 }
 

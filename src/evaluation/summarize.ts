@@ -285,7 +285,14 @@ function quantilesOf(
 function distributionOf({ sketches }: Series): Bin[] {
   const whole = new QuantileSketch()
   for (const sketch of sketches) whole.merge(sketch)
-  return coarser(whole.histogram(), MOST_BINS)
+  const bins = whole.histogram()
+  const finite = bins.filter(({ low }) => Number.isFinite(low))
+  // No finite loss is in a bin with infinite ones.
+  return [
+    ...bins.filter(({ low }) => low === Number.NEGATIVE_INFINITY),
+    ...coarser(finite, MOST_BINS),
+    ...bins.filter(({ low }) => low === Number.POSITIVE_INFINITY),
+  ]
 }
 
 /** Neighboring bins together, so that there are not too many. */

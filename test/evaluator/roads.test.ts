@@ -370,6 +370,28 @@ describe('an evaluation', () => {
     expect(reportPage(evaluation)).toContain(`&lt; ${Number(first!.high.toPrecision(5))}: ${first!.count}<`)
   })
 
+  it('draws the finite losses where others are infinite or as large as numbers can be, and counts those', async () => {
+    const path = join(folder, 'infinite.csv')
+    const many = Array.from({ length: 200 }, (_, i) => `0,${i}`)
+    for (const [lines, finite] of [
+      [['0,1e308', '0,1', '0,2', '0,3'], 3],
+      [['0,1.34e154', '0,1', '0,1e308'], 2],
+      [['0,1e308', ...many], 200],
+    ] as const) {
+      writeFileSync(path, `y,y_hat\n${lines.join('\n')}\n`)
+      const evaluation = await run({ losses: [{ loss: 'mse' }], columns: regression }, path)
+      const bins = evaluation.losses[0]!.distribution!
+      expect(bins.at(-1)).toEqual({ low: Number.POSITIVE_INFINITY, high: Number.POSITIVE_INFINITY, count: 1 })
+      expect(bins.slice(0, -1).reduce((sum, { count }) => sum + count, 0)).toBe(finite)
+      for (const told of [evaluation, JSON.parse(JSON.stringify(evaluation))]) {
+        const page = reportPage(told)
+        expect(page).not.toMatch(/NaN|"-?Infinity/)
+        expect(page).toContain('<rect')
+        expect(page).toContain('1 loss is infinite, and not in the picture')
+      }
+    }
+  })
+
   it('compares two models row by row: the interval of the difference is narrower than those of the means', async () => {
     const { comparisons, losses } = await run({
       losses: [{ loss: 'mse' }],
