@@ -14,7 +14,13 @@ import {
   SUMS_BYTES,
   sumOfParts,
 } from './row-loops.ts'
-import { MOST_SKETCHES, type SeriesOptions, type SeriesRecord, type SeriesRows } from './series.ts'
+import {
+  MOST_SKETCHES,
+  putSlicesThatCount,
+  type SeriesOptions,
+  type SeriesRecord,
+  type SeriesRows,
+} from './series.ts'
 import { State } from './state.ts'
 
 /** Where the rows of a block are. Without weights, values and losses are the same. */
@@ -39,7 +45,14 @@ interface Sums {
 /** What is kept of a series until it goes into the state. */
 interface Kept {
   readonly sums: Sums
-  readonly shares: { readonly sums: Sums; readonly products: Sums } | undefined
+  readonly shares:
+    | {
+        readonly sums: Sums
+        readonly products: Sums
+        /** How many rows of each slice have a share that is not 0. */
+        readonly counts: number
+      }
+    | undefined
   readonly buckets: Sums | undefined
   readonly bucketShares: Sums | undefined
   readonly extremes: number
@@ -67,6 +80,8 @@ export class BlockSums {
   readonly #rows: number
   readonly #loops: RowLoops
   readonly #slices: number
+  /** Slices of the rows that count in one series. */
+  readonly #ownSlices: number
   readonly #cells: number
   readonly #places: readonly RowPlaces[]
   /** Everything before has the length of a block. */
@@ -88,6 +103,7 @@ export class BlockSums {
     this.#rows = rows
     this.#loops = openRowLoops()
     this.#slices = this.#take(4 * rows)
+    this.#ownSlices = this.#take(4 * rows)
     this.#cells = this.#take(4 * rows)
     this.#places = state.options.series.map(({ hasShares }) => {
       const values = this.#take(8 * rows)
@@ -148,8 +164,9 @@ export class BlockSums {
     // They are counted along with the first losses, if they can be.
     if (this.#places[0]?.shares !== undefined) this.#loops.countRows(count, this.#slices, this.#counts)
     for (const [place, kept] of this.#kept.entries()) {
-      this.#addTo(kept, place, count)
-      if (this.#state.options.series[place].worst > 0) this.#addWorst(place, count, rowOf)
+      const slices = this.#slicesThatCount(place, count)
+      this.#addTo(kept, place, count, slices)
+      if (this.#state.options.series[place].worst > 0) this.#addWorst(place, count, slices, rowOf)
     }
     if (this.#state.kept !== undefined)
       this.#state.keep(
@@ -268,7 +285,9 @@ export class BlockSums {
     this.#doubles(extremes, 2 * this.#room).fill(Number.POSITIVE_INFINITY)
     return {
       sums: ofSlices(values),
-      shares: hasShares ? { sums: ofSlices(shares), products: ofSlices(products) } : undefined,
+      shares: hasShares
+        ? { sums: ofSlices(shares), products: ofSlices(products), counts: this.#zeros(8 * this.#room) }
+        : undefined,
       buckets: ofBuckets(values),
       bucketShares: hasShares ? ofBuckets(shares) : undefined,
       extremes,
@@ -303,7 +322,17 @@ export class BlockSums {
     this.#loops.hashCells(count, low | 0, above, seed | 0, this.#cells)
   }
 
-  #addTo(kept: Kept, place: number, count: number) {
+  /** Where the slices of the rows are that count in a series. Valid until the next series. */
+  #slicesThatCount(series: number, count: number): number {
+    const { shares } = this.rowsOf(series)
+    if (shares === undefined) return this.#slices
+    const own = new Int32Array(this.#loops.memory.buffer, this.#ownSlices, count)
+    putSlicesThatCount(this.slices, shares, own)
+    return this.#ownSlices
+  }
+
+  /** Rows that count nothing are 0 in all sums, so sums may have them. */
+  #addTo(kept: Kept, place: number, count: number, counted: number) {
     const loops = this.#loops
     const slices = this.#slices
     const { sums, buckets, bucketShares, extremes } = kept
@@ -311,38 +340,40 @@ export class BlockSums {
     const addToBuckets = (own: Sums | undefined, numbers: number) =>
       own && loops.addToBuckets(count, numbers, this.#cells, own.place, own.rounders)
     addToBuckets(buckets, values)
-    if (kept.directory !== 0) this.#sketch(kept.directory, losses, count)
+    if (kept.directory !== 0) this.#sketch(kept.directory, losses, count, counted)
     if (shares === undefined || kept.shares === undefined) {
       if (place > 0) loops.addRows(count, values, slices, sums.place, sums.rounders, extremes)
       else loops.addAndCountRows(count, values, slices, sums.place, sums.rounders, extremes, this.#counts)
       return
     }
     loops.addSquared(count, values, slices, sums.place, sums.rounders)
-    loops.findExtremes(count, losses, slices, extremes)
-    const { sums: own, products } = kept.shares
+    loops.findExtremes(count, losses, counted, extremes)
+    const { sums: own, products, counts } = kept.shares
+    loops.countRows(count, counted, counts)
     loops.addSquared(count, shares, slices, own.place, own.rounders)
     loops.addProducts(count, values, shares, slices, products.place, products.rounders)
     addToBuckets(bucketShares, shares)
   }
 
-  #sketch(directory: number, losses: number, count: number) {
+  #sketch(directory: number, losses: number, count: number, slices: number) {
     const stride = this.#hasOneSketch ? 0 : 4 * SKETCH_PAGES
     for (let from = 0; ; ) {
-      from = this.#loops.sketch(from, count, losses, this.#slices, directory, stride)
+      from = this.#loops.sketch(from, count, losses, slices, directory, stride)
       if (from === count) return
       const page = this.#zeros(4 * SKETCH_BINS)
       const { buffer } = this.#loops.memory
-      const slice = new Int32Array(buffer, this.#slices)[from]
+      const slice = new Int32Array(buffer, slices)[from]
       const word = new Uint32Array(buffer, losses)[2 * from + 1]
       new Int32Array(buffer)[(directory + slice * stride) / 4 + (word >>> 22)] = page
     }
   }
 
-  #addWorst(place: number, count: number, rowOf: (i: number) => number) {
+  #addWorst(place: number, count: number, counted: number, rowOf: (i: number) => number) {
     const { worst } = this.#state.series[place]
     const { losses } = this.#places[place]
     if (this.#largestLoss(place, count) < worst.least) return
-    const [own, slices] = [this.#doubles(losses, count), this.slices]
+    const own = this.#doubles(losses, count)
+    const slices = new Int32Array(this.#loops.memory.buffer, counted, count)
     for (let i = 0; i < count; i++) if (slices[i] >= 0 && own[i] >= worst.least) worst.add(own[i], rowOf(i))
   }
 
@@ -387,6 +418,7 @@ export class BlockSums {
         this.#sliceSums(shares.sums, 1, slices),
         this.#sliceSums(shares.products, 0, slices),
       ],
+      counted: shares && this.#doubles(shares.counts, slices).slice(),
       // Both zeros are 0, whichever came first.
       extremes: found.map((x, i) => (i % 2 === 0 ? x + 0 : 0 - x)),
       infinite: new Float64Array(2 * slices),

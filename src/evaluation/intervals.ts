@@ -16,11 +16,11 @@ export interface Uncertain {
  * The interval of a mean, or of a ratio of sums, from its moments: that of the t distribution. For a ratio it is the
  * first term of the Taylor series (the delta method).
  *
- * @returns undefined for fewer than two rows, and beside losses of other slices that are too large for the spread to be
- * known
+ * @returns undefined if fewer than two rows count, and beside losses of other slices that are too large for the spread
+ * to be known
  */
-export function fromMoments(moments: Moments, rows: number): Uncertain | undefined {
-  const { sum, squares, shares, shareSquares, products } = moments
+export function fromMoments(moments: Moments): Uncertain | undefined {
+  const { rows, sum, squares, shares, shareSquares, products } = moments
   if (rows < 2 || shares === 0) return undefined
   const mean = sum / shares
   const spread = Math.max(0, squares - 2 * mean * products + mean * mean * shareSquares)
@@ -75,8 +75,8 @@ const LEAST_PRECISION = 1e-9
  * Whether a mean is known beside the losses of other slices: all sums have the same lowest digit, which depends on the
  * largest loss. Without the smallest and the largest loss, the root of the mean square tells how large losses are.
  */
-export function isMeanKnown(moments: Moments, rows: number): boolean {
-  const { squares, low, high } = moments
+export function isMeanKnown(moments: Moments): boolean {
+  const { rows, squares, low, high } = moments
   const size = low <= high ? Math.max(Math.abs(low), Math.abs(high)) : Math.sqrt(squares / rows)
   const isNothing = size === 0 && moments.sum === 0
   return isNothing || errorOfMean(moments) <= LEAST_PRECISION * size

@@ -11,6 +11,9 @@ const PAGES = 1024
 /** Bins that are not empty: bin, count, bin, count. */
 export type SketchRecord = Float64Array
 
+/** 0.07 of 100 numbers are 7 of them, although the product is 7.000000000000001. */
+const BELOW_ONE = 1 - 2 ** -51
+
 const double = new Float64Array(1)
 const words = new Uint32Array(double.buffer)
 
@@ -58,18 +61,19 @@ export class QuantileSketch {
   }
 
   /**
-   * The number that a share of the numbers is below or at; undefined if there are none.
+   * The smallest number that this share of the numbers is below or at; undefined if there are none. It is told as the
+   * middle of its bin.
    *
    * @example
    * sketch.quantile(0.5) // the median
    */
   quantile(share: number): number | undefined {
-    const wanted = share * (this.#total - 1)
+    const wanted = Math.max(1, Math.ceil(share * this.#total * BELOW_ONE))
     let below = 0
     let found: number | undefined
     this.#walk((bin, count) => {
-      if (below + count > wanted) found = within(bin, (wanted - below + 0.5) / count)
       below += count
+      if (below >= wanted) found = middleOf(bin)
       return found === undefined
     })
     return found
@@ -135,8 +139,8 @@ const NEGATIVE = (PAGES / 2) * PAGE
 
 function endsOf(bin: number): readonly [number, number] {
   const near = edge(bin)
-  const far = edge(bin + 1)
-  if (!Number.isFinite(far)) return [near, near]
+  if (!Number.isFinite(near)) return [near, near]
+  const far = Math.min(Number.MAX_VALUE, Math.max(-Number.MAX_VALUE, edge(bin + 1)))
   return near < far || Object.is(near, 0) ? [near, far] : [far, near]
 }
 
@@ -147,9 +151,8 @@ function edge(bin: number): number {
 }
 
 /** The lowest bin holds 0, and numbers that are practically 0. */
-function within(bin: number, share: number): number {
+function middleOf(bin: number): number {
   if (bin === 0 || bin === NEGATIVE) return 0
   const [low, high] = endsOf(bin)
-  if (low === high) return low
-  return low + (high - low) * Math.min(1, Math.max(0, share))
+  return low === high ? low : low + (high - low) / 2
 }

@@ -91,7 +91,9 @@ function lossSection(report: LossReport, evaluation: Evaluation): string {
     slices.length === 0
       ? ''
       : `<h3>By ${escaped(evaluation.by.join(', '))}</h3>${sliceTable(report, evaluation)}`,
-    distribution === undefined ? '' : `<h3>Distribution of the losses</h3>${histogram(distribution)}`,
+    distribution === undefined
+      ? ''
+      : `<h3>Distribution of the losses</h3>${histogram(distribution)}${infiniteText(distribution)}`,
     worst === undefined ? '' : `<h3>Rows with the largest loss</h3>${worstTable(worst)}`,
   ].join('\n')
 }
@@ -113,7 +115,7 @@ function quantileName(share: string): string {
 function sliceTable({ overall, slices }: LossReport, { by }: Evaluation): string {
   const shown = slices.slice(0, MOST_SLICES)
   const scale = scaleOf([overall, ...shown], false)
-  const shares = Object.keys(shown[0]?.quantiles ?? {})
+  const shares = Object.keys(shown.find(({ quantiles }) => quantiles !== undefined)?.quantiles ?? {})
   const head = ['mean loss', '', '95 % interval', 'rows', ...shares.map(quantileName)]
   const cells = (one: Estimate) => [
     short(one.mean),
@@ -233,8 +235,9 @@ const [WIDE, TALL, FOOT] = [720, 180, 20]
 
 /** On a logarithmic scale, with a number for those that begin at 0 or below: the first bin may reach from 0 far up. */
 function histogram(bins: readonly Bin[]): string {
-  const positive = bins.filter(({ low }) => low > 0)
-  const others = bins.filter(({ low }) => low <= 0)
+  const finite = bins.filter(isFiniteBin)
+  const positive = finite.filter(({ low }) => low > 0)
+  const others = finite.filter(({ low }) => low <= 0)
   if (positive.length === 0) return ''
   const [first, last] = [Math.log10(positive[0].low), Math.log10(positive.at(-1)!.high)]
   const left = others.length === 0 ? 0 : 110
@@ -254,6 +257,15 @@ function histogram(bins: readonly Bin[]): string {
 ${bars.join('')}${zero === 0 ? '' : `<text x="0" y="${TALL - 4}">${restTitle(others.at(-1)!.high)}: ${count(zero)}</text>`}
 <line class="axis" x1="0" x2="${WIDE}" y1="${TALL}" y2="${TALL}"/>${labels.join('')}
 </svg></div>`
+}
+
+/** JSON has null for what is infinite. */
+const isFiniteBin = ({ low, high }: Bin) => Number.isFinite(low) && Number.isFinite(high)
+
+function infiniteText(bins: readonly Bin[]): string {
+  const infinite = bins.reduce((sum, bin) => sum + (isFiniteBin(bin) ? 0 : bin.count), 0)
+  if (infinite === 0) return ''
+  return `<p class="quiet">${count(infinite)} ${infinite === 1 ? 'loss is' : 'losses are'} infinite, and not in the picture.</p>`
 }
 
 const restTitle = (high: number) => (high > 0 ? `< ${short(high)}` : '≤ 0').replace('<', '&lt;')

@@ -3,18 +3,19 @@ import type { SliceKey } from './state.ts'
 
 /** The mean loss of some rows, with its uncertainty. Numbers that JSON lacks are null. */
 export interface Estimate {
+  /** All rows, also those whose weight is 0 and which therefore count nowhere else. */
   readonly rows: number
   /** Sum of the weights, or of what the rows add to the denominator. Absent if each row counts 1. */
   readonly weight?: number
   readonly mean: number | null
-  /** Standard error of the mean; null for a single row. */
+  /** Standard error of the mean; null if fewer than two rows count. */
   readonly standard_error: number | null
-  /** Both ends of the confidence interval; null for a single row. */
+  /** Both ends of the confidence interval; null if fewer than two rows count. */
   readonly interval: readonly [number, number] | null
   /** The smallest and the largest loss; null if it was computed in SQL, which does not look for them. */
   readonly min: number | null
   readonly max: number | null
-  /** Share -> the loss that this share of the rows is below or at. Rows count alike, whatever their weights. */
+  /** Share -> the loss that this share of the rows is below or at. Rows count alike, whatever their weights, unless that is 0. */
   readonly quantiles?: Readonly<Record<string, number>>
   /** Rows whose loss is infinite. */
   readonly infinite?: number

@@ -28,6 +28,8 @@ export interface SeriesRecord {
   readonly sums: BinnedRecord
   readonly squares: BinnedRecord
   readonly shares?: readonly [BinnedRecord, BinnedRecord, BinnedRecord] | undefined
+  /** Where there are shares: rows of each slice whose share is not 0. */
+  readonly counted?: Float64Array | undefined
   readonly extremes: Float64Array
   readonly infinite: Float64Array
   readonly buckets?: BinnedRecord | undefined
@@ -52,6 +54,8 @@ interface ShareSums {
 export type Rounding = Readonly<Record<'sum' | 'squares' | 'shares' | 'shareSquares' | 'products', number>>
 
 export interface Moments {
+  /** Rows whose share is not 0. */
+  readonly rows: number
   readonly sum: number
   readonly squares: number
   readonly shares: number
@@ -70,6 +74,8 @@ export class Series {
   sums = new BinnedSums(0)
   squares = new BinnedSums(0)
   shares: ShareSums | undefined
+  /** Rows of each slice whose share is not 0; nothing is counted here where there are no shares. */
+  counted = new Float64Array(0)
   /** Low, high of each slice. */
   extremes = new Float64Array(0)
   /** Rows at plus infinity and at minus infinity, of each slice. */
@@ -82,6 +88,7 @@ export class Series {
   #slices = 0
   /** Memory that is used again. */
   #squares = new Float64Array(0)
+  #ownSlices = new Int32Array(0)
 
   /** @param hasBuckets whether sums are also kept by bucket */
   constructor(options: SeriesOptions, hasBuckets: boolean) {
@@ -100,8 +107,9 @@ export class Series {
     this.sums.grow(slices)
     this.squares.grow(slices)
     if (this.shares !== undefined) for (const sums of Object.values(this.shares)) sums.grow(slices)
-    this.extremes = extended(this.extremes, slices)
-    this.infinite = extended(this.infinite, slices)
+    if (this.shares !== undefined) this.counted = extended(this.counted, slices)
+    this.extremes = extended(this.extremes, 2 * slices)
+    this.infinite = extended(this.infinite, 2 * slices)
     for (let slice = this.#slices; slice < slices; slice++)
       this.extremes.set([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY], 2 * slice)
     this.buckets?.grow(slices * buckets)
@@ -128,10 +136,20 @@ export class Series {
       this.squares.addAll(slices, this.#squaresOf(values))
       this.buckets?.addAll(cells!, values)
     } else this.#addOneByOne(values, slices, cells)
-    this.#addToExtremes(losses, slices)
     if (shares !== undefined) this.#addShares(values, shares, slices, cells)
-    this.#addToSketches(losses, slices)
-    if (this.options.worst > 0) this.#addToWorst(losses, slices, rowOf)
+    const counted = shares === undefined ? slices : this.#countRows(shares, slices)
+    this.#addToExtremes(losses, counted)
+    this.#addToSketches(losses, counted)
+    if (this.options.worst > 0) this.#addToWorst(losses, counted, rowOf)
+  }
+
+  /** @returns the slices of the rows that count */
+  #countRows(shares: Float64Array, slices: Int32Array): Int32Array {
+    if (this.#ownSlices.length < slices.length) this.#ownSlices = new Int32Array(slices.length)
+    const counted = this.#ownSlices.subarray(0, slices.length)
+    putSlicesThatCount(slices, shares, counted)
+    for (let i = 0; i < counted.length; i++) if (counted[i] >= 0) this.counted[counted[i]]++
+    return counted
   }
 
   /** Rows of which some are infinite, which is rare. */
@@ -194,7 +212,10 @@ export class Series {
         this.shares[name].merge(other.shares![name], sliceOf)
     this.buckets?.merge(other.buckets!, cellOf)
     this.bucketShares?.merge(other.bucketShares!, cellOf)
-    for (const [from, slice] of sliceOf.entries()) this.#mergeExtremes(slice, other, from)
+    for (const [from, slice] of sliceOf.entries()) {
+      if (this.shares !== undefined) this.counted[slice] += other.counted[from]
+      this.#mergeExtremes(slice, other, from)
+    }
     this.worst.merge(other.worst)
     this.#mergeSketches(other, sliceOf)
   }
@@ -209,6 +230,7 @@ export class Series {
     const sum = this.sums.value(slice)
     const { shares } = this
     return {
+      rows: shares === undefined ? rows : this.counted[slice],
       sum,
       rounding: this.#roundingOf(rows),
       squares: this.squares.value(slice),
@@ -239,6 +261,7 @@ export class Series {
       sums: this.sums.record(),
       squares: this.squares.record(),
       shares: shares && [shares.sums.record(), shares.squares.record(), shares.products.record()],
+      counted: shares && this.counted.slice(),
       extremes: this.extremes.slice(),
       infinite: this.infinite.slice(),
       buckets: this.buckets?.record(),
@@ -256,6 +279,7 @@ export class Series {
       const [sums, squares, products] = record.shares.map((one) => BinnedSums.restore(one))
       made.shares = { sums, squares, products }
     }
+    if (record.counted !== undefined) made.counted = record.counted.slice()
     made.extremes = record.extremes.slice()
     made.infinite = record.infinite.slice()
     if (record.buckets !== undefined) made.buckets = BinnedSums.restore(record.buckets, COARSE)
@@ -328,6 +352,15 @@ export function hasSketchOfSlices({ sketches }: Series, slices: number): boolean
   return sketches.length > 0 && slices <= MOST_SKETCHES
 }
 
+/**
+ * The slices of rows, but -1 for a row whose share is 0: what its loss is says nothing about the others.
+ *
+ * @param into as long as the slices
+ */
+export function putSlicesThatCount(slices: Int32Array, shares: Float64Array, into: Int32Array): void {
+  for (let i = 0; i < into.length; i++) into[i] = shares[i] === 0 ? -1 : slices[i]
+}
+
 function isSummable(value: number): boolean {
   return value < TOO_LARGE && value > -TOO_LARGE
 }
@@ -349,8 +382,8 @@ function bounded(value: number): number {
 
 const LARGEST = 2 ** 959
 
-function extended(pairs: Float64Array, slices: number): Float64Array<ArrayBuffer> {
-  const longer = new Float64Array(2 * slices)
-  longer.set(pairs)
+function extended(numbers: Float64Array, length: number): Float64Array<ArrayBuffer> {
+  const longer = new Float64Array(length)
+  longer.set(numbers)
   return longer
 }

@@ -221,7 +221,7 @@ function spreadsOf(
   place: number,
   { replicates, seed, goOn }: Question,
 ): (Uncertain | undefined)[] {
-  if (replicates === 0) return parts.map(({ of, slice }, i) => fromMoments(moments[i], of.rows[slice]))
+  if (replicates === 0) return moments.map(fromMoments)
   const buckets = parts.map((part) => bucketsOf(part, place))
   return bootstrap(buckets, { replicates, seed, goOn }).map((found, i) => {
     const { of, slice } = parts[i]
@@ -253,9 +253,10 @@ function estimateOf(
 ): Estimate {
   const series = state.series[place]
   const infinite = moments.infinite[0] + moments.infinite[1]
-  const isKnown = isMeanKnown(moments, state.rows[slice])
+  const isKnown = isMeanKnown(moments)
   const known = infinite === 0 && isKnown ? spread : undefined
   const sketch = hasSketchOfSlices(series, state.keys.length) ? series.sketches[slice] : undefined
+  const hasQuantiles = sketch !== undefined && sketch.total > 0
   return {
     rows: state.rows[slice],
     ...(series.shares === undefined ? {} : { weight: moments.shares }),
@@ -264,7 +265,7 @@ function estimateOf(
     interval: known?.interval ?? null,
     min: numberOrNull(moments.low),
     max: numberOrNull(moments.high),
-    ...(sketch === undefined ? {} : { quantiles: quantilesOf(sketch, quantiles, moments) }),
+    ...(hasQuantiles ? { quantiles: quantilesOf(sketch, quantiles, moments) } : {}),
     ...(infinite === 0 ? {} : { infinite }),
   }
 }
@@ -290,7 +291,14 @@ function quantilesOf(
 function distributionOf({ sketches }: Series): Bin[] {
   const whole = new QuantileSketch()
   for (const sketch of sketches) whole.merge(sketch)
-  return coarser(whole.histogram(), MOST_BINS)
+  const bins = whole.histogram()
+  const finite = bins.filter(({ low }) => Number.isFinite(low))
+  // No finite loss is in a bin with infinite ones.
+  return [
+    ...bins.filter(({ low }) => low === Number.NEGATIVE_INFINITY),
+    ...coarser(finite, MOST_BINS),
+    ...bins.filter(({ low }) => low === Number.POSITIVE_INFINITY),
+  ]
 }
 
 /** Neighboring bins together, so that there are not too many. */

@@ -13,7 +13,13 @@ import { findFiles, type Search, statsAt } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
 import { checkOutput, checkWritable, writeOutput } from './output.ts'
 import { ProgressBar, type Screen } from './progress-bar.ts'
-import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk, type Road } from './request.ts'
+import {
+  DEFAULT_QUANTILES,
+  type EvaluationRequest,
+  type LossAsk,
+  type Road,
+  replicatesOf,
+} from './request.ts'
 import type { Costs } from './road.ts'
 import { Service } from './service.ts'
 import { Threads } from './threads.ts'
@@ -273,9 +279,7 @@ function requestOf(values: Values): EvaluationRequest {
     cluster: values.cluster,
     bootstrap:
       values.bootstrap === undefined
-        ? values.cluster === undefined
-          ? 0
-          : 1000
+        ? replicatesOf({ cluster: values.cluster })
         : numberOf(values.bootstrap, '--bootstrap'),
     quantiles: quantilesOf(values),
     worst: numberOf(values.worst ?? '0', '--worst'),

@@ -18,7 +18,7 @@ import { hasPlaces } from './formats/index.ts'
 import { KernelRun, type Part } from './kernel-road.ts'
 import { checkKeyKinds } from './key-kinds.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
-import type { EvaluationRequest, LossAsk, Road } from './request.ts'
+import { type EvaluationRequest, type LossAsk, type Road, replicatesOf } from './request.ts'
 import { type ChosenRoad, type Costs, chooseRoad, sqlRoad } from './road.ts'
 import { Threads, type Work } from './threads.ts'
 import { readWorst } from './worst.ts'
@@ -311,7 +311,7 @@ async function answerOf(
     by,
     weight: request.weight,
     cluster,
-    replicates: request.bootstrap ?? 0,
+    replicates: replicatesOf(request),
     seed: request.seed ?? 0,
     quantiles,
     computedBy: await computedBy(chosen, isMeasured, database),

@@ -60,6 +60,8 @@ const REPORT_MS = 500
 const LOOK_MS = 2000
 const LEASE_MS = 10_000
 const CHECKPOINT_MS = 3000
+/** Counts up where sums of rows mean something else than before: jobs then begin anew. */
+const CHECKPOINT_FORM = 2
 
 export class Jobs {
   readonly #options: JobsOptions
@@ -335,5 +337,5 @@ function identityOf(files: readonly DataFile[]): string {
     const { size, mtimeMs } = stats
     return [name, size, mtimeMs]
   })
-  return JSON.stringify(all)
+  return JSON.stringify([CHECKPOINT_FORM, ...all])
 }

@@ -9,13 +9,14 @@ import { type Loss, type Params, type ResolvedLoss, withoutPreset } from '../los
 import { createProgramSource, holdsIndices } from '../losses/program.ts'
 import { didYouMean } from '../nearest.ts'
 import { checkDefinition } from '../schemas/definition.ts'
+import { NO_REPLICATES } from '../schemas/evaluation.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
 import { definitionOfFormula } from '../schemas/formula-source.ts'
 import { createRequestPlanSource, expanded, type RequestPlan } from '../schemas/request-plan.ts'
 import { checkParams } from '../schemas/unknown-names.ts'
 import type { Decoded, DecodedTensor } from '../wire/define.ts'
 import { type Column, type DataFile, namesIn, placeOfColumn } from './database.ts'
-import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk } from './request.ts'
+import { DEFAULT_QUANTILES, type EvaluationRequest, type LossAsk, replicatesOf } from './request.ts'
 
 /** An input of a loss, and where its numbers come from. */
 export interface InputPlan {
@@ -82,7 +83,8 @@ export const plans = createRequestPlanSource(createProgramSource(), LIMITS)
 
 /** @throws Problem */
 export async function planOf(request: EvaluationRequest, catalog: Catalog, layout: Layout): Promise<Plan> {
-  const { by = [], cluster, weight, worst = 0, bootstrap = 0 } = request
+  const { by = [], cluster, weight, worst = 0 } = request
+  const replicates = replicatesOf(request)
   checkRequestNumbers(request)
   checkNamedOnce(by)
   const columns: { name: string; width: number | undefined }[] = []
@@ -134,8 +136,8 @@ export async function planOf(request: EvaluationRequest, catalog: Catalog, layou
     meanings,
     quantiles,
     state: {
-      hasBuckets: bootstrap > 0,
-      keepsRows: bootstrap > 0 && cluster === undefined && mayBeFew(layout),
+      hasBuckets: replicates > 0,
+      keepsRows: replicates > 0 && cluster === undefined && mayBeFew(layout),
       series: series.map((source) => ({
         hasShares: weight !== undefined || lossesOf(source).some((place) => losses[place].hasDenominator),
         hasSketch: quantiles.length > 0 && 'loss' in source,
@@ -189,6 +191,8 @@ function checkRequestNumbers(request: EvaluationRequest) {
     if (!Number.isInteger(value) || value < 0 || value > most)
       throw problemAt('invalid-value', `/${name}`, `must be an integer from 0 to ${most}, got ${value}`)
   }
+  if (request.cluster !== undefined && replicatesOf(request) === 0)
+    throw problemAt('invalid-value', '/bootstrap', NO_REPLICATES)
   for (const share of request.quantiles ?? [])
     if (!(share > 0 && share < 1))
       throw problemAt('invalid-value', '/quantiles', `must be between 0 and 1, got ${share}`)

@@ -20,7 +20,7 @@ export interface EvaluationRequest {
   readonly by?: readonly string[]
   /** Rows with equal values in this column are resampled together. */
   readonly cluster?: string | undefined
-  /** Replicates of the bootstrap; 0: intervals from standard errors. */
+  /** See {@link replicatesOf}. */
   readonly bootstrap?: number
   readonly quantiles?: readonly number[] | undefined
   /** How many of the rows with the largest losses are reported. */
@@ -28,6 +28,17 @@ export interface EvaluationRequest {
   readonly seed?: number
   readonly onBad?: 'fail' | 'skip'
   readonly road?: Road
+}
+
+/** With clusters, which standard errors know nothing of. */
+export const CLUSTER_REPLICATES = 1000
+
+/** Replicates of the bootstrap; 0: intervals from standard errors. */
+export function replicatesOf({
+  bootstrap,
+  cluster,
+}: Pick<EvaluationRequest, 'bootstrap' | 'cluster'>): number {
+  return bootstrap ?? (cluster === undefined ? 0 : CLUSTER_REPLICATES)
 }
 
 /** Those of reports, and of rows that are not so many that it takes time. */

@@ -5,6 +5,9 @@ import { problemAt } from '../errors.ts'
 import { checkBody } from './analysis.ts'
 import { throwFirstFault } from './expectation.ts'
 
+/** Why `cluster` with a bootstrap of 0 is refused. */
+export const NO_REPLICATES = 'must be at least 1 with a cluster, which only the bootstrap knows of'
+
 const closed = { additionalProperties: false } as const
 const Name = Type.String({ minLength: 1, maxLength: 1024 })
 const Names = Type.Union([Name, Type.Array(Name, { minItems: 1, maxItems: 4096 })])
@@ -62,8 +65,8 @@ export const EvaluationBody = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: 100_000,
-        default: 0,
-        description: 'Replicates. 0: intervals from standard errors.',
+        description:
+          'Replicates. 0: intervals from standard errors, which know of no clusters. Default: 1000 with `cluster`, 0 without.',
       }),
     ),
     quantiles: Type.Optional(
@@ -103,5 +106,7 @@ export function checkEvaluation(body: unknown): Static<typeof EvaluationBody> {
   for (const name of ['source', 'losses', 'columns'] as const)
     if (checked[name] === undefined) throw problemAt('missing-input', `/${name}`, 'is required')
   if (!Value.Check(EvaluationBody, checked)) throwFirstFault(EvaluationBody, checked, '')
+  if (checked.cluster !== undefined && checked.bootstrap === 0)
+    throw problemAt('invalid-value', '/bootstrap', NO_REPLICATES)
   return checked
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { BlockSums } from '../../src/evaluation/block-sums.ts'
 import { hashRows } from '../../src/evaluation/random.ts'
+import type { LossReport } from '../../src/evaluation/result.ts'
 import { State, type StateOptions } from '../../src/evaluation/state.ts'
 import { type Question, summarize } from '../../src/evaluation/summarize.ts'
 import { depth } from '../support/depth.ts'
@@ -137,6 +138,31 @@ describe('block sums', () => {
     expect(summarize(inBlocks(rows, 0, opts), question(5))).toEqual(
       summarize(oneByOne(rows, 0, opts), question(5)),
     )
+  })
+
+  it('have the rows whose share is 0 in no extreme, quantile or bin, among no worst rows, and in no interval', () => {
+    const counting = [2, 5].map((loss) => ({ loss, share: 1, key: 0 }))
+    const others = [0, 9, Number.POSITIVE_INFINITY].map((loss) => ({ loss, share: 0, key: 0 }))
+    const rows = [...others, ...counting, ...others.map((row) => ({ ...row, key: 1 }))]
+    for (const summed of [inBlocks, oneByOne]) {
+      const [{ overall, slices, distribution, worst }] = summarize(
+        summed(rows, 0, options(true, false)),
+        question(0),
+      ).losses as [LossReport]
+      expect(overall).toMatchObject({ rows: 8, weight: 2, mean: 3.5, standard_error: 1.5, min: 2, max: 5 })
+      expect(distribution!.reduce((sum, { count }) => sum + count, 0)).toBe(2)
+      expect(worst!.map(({ loss }) => loss)).toEqual([5, 2])
+      const nothing = { mean: null, standard_error: null, interval: null, min: null, max: null }
+      expect(slices[1]).toEqual({ key: { key: 1 }, rows: 3, weight: 0, ...nothing })
+    }
+  })
+
+  it('have no interval where one row counts', () => {
+    const rows = [1, 0, 0].map((share) => ({ loss: 2, share, key: 0 }))
+    for (const summed of [inBlocks, oneByOne]) {
+      const { losses } = summarize(summed(rows, 0, options(true, false)), question(0))
+      expect(losses[0]!.overall).toMatchObject({ mean: 2, standard_error: null, interval: null })
+    }
   })
 
   it('ignore what rows contain that do not count', () => {

@@ -189,6 +189,11 @@ describe('an evaluation', () => {
       '/params/delta: ',
     ],
     ['a negative bootstrap', { ...request, bootstrap: -1 }, '/bootstrap: must be'],
+    [
+      'clusters that are not resampled',
+      { ...request, cluster: 'region', bootstrap: 0 },
+      '/bootstrap: must be at least 1 with a cluster',
+    ],
     ['an empty list of losses', { ...request, losses: [] }, '/losses: must have 1 to 32 elements, got 0'],
     [
       'too many losses',

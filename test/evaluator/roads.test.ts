@@ -293,6 +293,44 @@ describe('an evaluation', () => {
     expect(losses[0]!.overall.weight! / weight).toBeCloseTo(1, 12)
   })
 
+  it('decides nothing between two models from one row that counts', async () => {
+    const path = join(folder, 'weights.csv')
+    writeFileSync(
+      path,
+      'y,a,b,w,g\n1,1.5,1.2,1,x\n2,2.9,2.1,0,x\n3,3.7,3.9,0,x\n1,1.3,1.2,1,y\n2,2.4,2.6,1,y\n',
+    )
+    const request = {
+      losses: [{ loss: 'l1' }],
+      columns: { targets: ['y'] },
+      compare: [['a'], ['b']],
+      weight: 'w',
+      by: ['g'],
+    }
+    for (const bootstrap of [0, 200]) {
+      const { comparisons } = await run({ ...request, bootstrap }, path)
+      expect(comparisons[0]!.slices[0]).toMatchObject({ rows: 3, interval: null, verdict: 'undecided' })
+    }
+  })
+
+  it('leaves ignored labels out of intervals, quantiles and the worst rows', async () => {
+    const path = join(folder, 'ignored.csv')
+    const lines = ['0,1,1', ...Array.from({ length: 9 }, () => '0.5,0.5,-100'), '1,0,1', '3,0,1']
+    writeFileSync(path, `p,q,y\n${lines.join('\n')}\n`)
+    const own = join(folder, 'not-ignored.csv')
+    writeFileSync(own, `p,q,y\n${lines.filter((line) => !line.endsWith('-100')).join('\n')}\n`)
+    const request = {
+      losses: [{ loss: 'cross_entropy', params: { ignore_index: -100 } }],
+      columns: { predictions: ['p', 'q'], targets: ['y'] },
+      worst: 5,
+    }
+    const [all, some] = await Promise.all(
+      [path, own].map(async (file) => (await run(request, file)).losses[0]!),
+    )
+    expect(all!.overall).toEqual({ ...some!.overall, rows: 12 })
+    expect(all!.distribution).toEqual(some!.distribution)
+    expect(all!.worst!.map(({ row }) => row)).toEqual([11, 10, 0])
+  })
+
   it('takes lists or columns side by side as classes', async () => {
     const lists = {
       losses: [{ loss: 'cross_entropy' }],
@@ -332,6 +370,28 @@ describe('an evaluation', () => {
     expect(reportPage(evaluation)).toContain(`&lt; ${Number(first!.high.toPrecision(5))}: ${first!.count}<`)
   })
 
+  it('draws the finite losses where others are infinite or as large as numbers can be, and counts those', async () => {
+    const path = join(folder, 'infinite.csv')
+    const many = Array.from({ length: 200 }, (_, i) => `0,${i}`)
+    for (const [lines, finite] of [
+      [['0,1e308', '0,1', '0,2', '0,3'], 3],
+      [['0,1.34e154', '0,1', '0,1e308'], 2],
+      [['0,1e308', ...many], 200],
+    ] as const) {
+      writeFileSync(path, `y,y_hat\n${lines.join('\n')}\n`)
+      const evaluation = await run({ losses: [{ loss: 'mse' }], columns: regression }, path)
+      const bins = evaluation.losses[0]!.distribution!
+      expect(bins.at(-1)).toEqual({ low: Number.POSITIVE_INFINITY, high: Number.POSITIVE_INFINITY, count: 1 })
+      expect(bins.slice(0, -1).reduce((sum, { count }) => sum + count, 0)).toBe(finite)
+      for (const told of [evaluation, JSON.parse(JSON.stringify(evaluation))]) {
+        const page = reportPage(told)
+        expect(page).not.toMatch(/NaN|"-?Infinity/)
+        expect(page).toContain('<rect')
+        expect(page).toContain('1 loss is infinite, and not in the picture')
+      }
+    }
+  })
+
   it('compares two models row by row: the interval of the difference is narrower than those of the means', async () => {
     const { comparisons, losses } = await run({
       losses: [{ loss: 'mse' }],
@@ -356,6 +416,14 @@ describe('an evaluation', () => {
       cluster: 'person',
       buckets: 4096,
     })
+  })
+
+  it('resamples clusters 1,000 times by default, and refuses to do it 0 times', async () => {
+    const request = { losses: [{ loss: 'mse' }], columns: regression, cluster: 'person' }
+    expect((await run(request)).uncertainty).toMatchObject({ replicates: 1000, cluster: 'person' })
+    await expect(run({ ...request, bootstrap: 0 })).rejects.toThrow(
+      '/bootstrap: must be at least 1 with a cluster',
+    )
   })
 
   it('resamples rows one by one if they are few, and says so', async () => {

@@ -224,13 +224,30 @@ def test_quantiles_and_worst_rows_in_spark_and_ray(spark, ray, parquet, detailed
     assert_details(lossd.ray.evaluate(dataset, losses, concurrency=(1, 2), **options), detailed)
 
 
+def test_rows_of_weight_0_count_in_no_interval_extreme_quantile_or_worst_row():
+    rows = {"y": [0.0] * 4, "p": [9.0, 2.0, 5.0, 0.0], "w": [0.0, 1.0, 1.0, 0.0], "g": ["a", "a", "b", "b"]}
+    plan = Plan.make("l1", predictions="p", targets="y", weight="w", by="g", quantiles=[0.5], worst=4)
+    (answer,) = summarize(plan.evaluate([rows]))["losses"]
+    overall = answer["overall"]
+    assert (overall["rows"], overall["mean"], overall["standard_error"]) == (4, 3.5, 1.5)
+    assert (overall["min"], overall["max"], overall["quantiles"]) == (2.0, 5.0, {"0.5": pytest.approx(2, rel=0.004)})
+    assert [one["interval"] for one in answer["slices"]] == [None, None]
+    assert [one["loss"] for one in answer["worst"]] == [5.0, 2.0]
+    assert sum(one["count"] for one in answer["distribution"]) == 2
+
+
+def test_a_cluster_alone_is_resampled():
+    assert Plan.make("l1", cluster="person").bootstrap == 1000
+
+
 def test_a_sketch_knows_negative_numbers_zeros_and_infinities():
     sketch = _Sketch()
     sketch.add(np.array([-4.0, -1.0, -0.0, 0.0, 5e-324, 1.0, 4.0, math.inf]))
     assert [sketch.quantile(share) for share in (0.3, 0.5, 1.0)] == [0.0, 0.0, math.inf]
     assert abs(sketch.quantile(0.01) + 4) < 0.04
     assert sum(one["count"] for one in sketch.distribution(3)) == 8
-    assert len(sketch.distribution(3)) <= 3
+    # Infinite numbers are in none of them.
+    assert len(sketch.distribution(3)) <= 3 + 1
 
 
 @pytest.mark.parametrize("options", [dict(quantiles=[0]), dict(quantiles=[0.5, 1]), dict(worst=-1), dict(worst=1001)])
@@ -287,6 +304,7 @@ def test_ignored_labels_are_refused_rather_than_divided_by_something_else():
     "options, message",
     [
         (dict(losses="l1", bootstrap=10), "bootstrap needs cluster"),
+        (dict(losses="l1", cluster="person", bootstrap=0), "bootstrap must be at least 1 with a cluster"),
         (dict(losses="l1", compare=["a"]), "at least two models"),
         (dict(losses="l1", on_bad="ignore"), "on_bad is fail or skip"),
     ],

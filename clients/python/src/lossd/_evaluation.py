@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -36,6 +37,7 @@ _MOST_SKETCHES = 512
 #: Bins of the distribution that is reported.
 _MOST_BINS = 60
 _MOST_WORST = 1000
+_CLUSTER_REPLICATES = 1000
 
 _FITS: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "positive": lambda x: x >= 0,
@@ -142,7 +144,7 @@ class Plan:
         weight: Optional[str] = None,
         compare: Sequence[Names] = (),
         cluster: Optional[str] = None,
-        bootstrap: int = 0,
+        bootstrap: Optional[int] = None,
         seed: int = 0,
         on_bad: str = "fail",
         quantiles: Sequence[float] = (),
@@ -151,6 +153,10 @@ class Plan:
         """:raises ValueError: for what does not fit together"""
         if on_bad not in ("fail", "skip"):
             raise ValueError(f"on_bad is fail or skip, got {on_bad!r}")
+        if bootstrap is None:
+            bootstrap = 0 if cluster is None else _CLUSTER_REPLICATES
+        if bootstrap == 0 and cluster is not None:
+            raise ValueError("bootstrap must be at least 1 with a cluster, which only the bootstrap knows of")
         if bootstrap > 0 and cluster is None:
             raise ValueError("bootstrap needs cluster: rows have no order that is the same on every machine")
         if compare and len(compare) < 2:
@@ -267,7 +273,8 @@ class Plan:
         kept = [own[good] for own in values]
         state.add(kept, weights[good], {name: columns[name][good] for name in self._keys()})
         if self.worst > 0:
-            state.add_worst(kept, {name: own[good] for name, own in columns.items()})
+            counted = good & (weights != 0)
+            state.add_worst([own[counted] for own in values], {name: own[counted] for name, own in columns.items()})
 
     def _keys(self) -> List[str]:
         return [*self.by, *([self.cluster] if self.cluster else [])]
@@ -410,8 +417,9 @@ class _Sums:
         return np.asarray(self.high + self.low)
 
 
-#: What is summed of each series: values, squares, shares, squares of shares, products, plus infinite, minus infinite.
-_MOMENTS = 7
+#: What is summed of each series: values, squares, shares, squares of shares, products, plus infinite, minus infinite, and
+#: rows whose share is not 0.
+_MOMENTS = 8
 
 
 class _Sketch:
@@ -422,6 +430,8 @@ class _Sketch:
     #: The sign, 11 bits of the exponent and 7 of the fraction.
     SHIFT = 45
     NEGATIVE = 1 << 18
+    #: 0.07 of 100 numbers are 7 of them, although the product is 7.000000000000001.
+    BELOW_ONE = 1 - 2**-51
 
     def __init__(self) -> None:
         self.counts: Dict[int, int] = {}
@@ -443,33 +453,41 @@ class _Sketch:
         return negative + sorted(place for place in self.counts if place < self.NEGATIVE)
 
     def quantile(self, share: float) -> float:
-        wanted = share * (sum(self.counts.values()) - 1)
+        """The smallest number that this share of the numbers is below or at, as the middle of its bin."""
+        wanted = max(1, math.ceil(share * sum(self.counts.values()) * self.BELOW_ONE))
         below = 0
         for place in self._in_order():
-            count = self.counts[place]
-            if below + count > wanted:
-                return self._within(place, (wanted - below + 0.5) / count)
-            below += count
+            below += self.counts[place]
+            if below >= wanted:
+                return self._middle_of(place)
         return 0.0
 
-    def _within(self, place: int, share: float) -> float:
+    def _middle_of(self, place: int) -> float:
         """The lowest bins hold 0, and numbers that are practically 0."""
         if place in (0, self.NEGATIVE):
             return 0.0
         low, high = self._ends(place)
-        return low if low == high else low + (high - low) * min(1.0, max(0.0, share))
+        return low if low == high else low + (high - low) / 2
 
     def _ends(self, place: int) -> Tuple[float, float]:
         near, far = (float(np.uint64(one << self.SHIFT).view(np.float64)) for one in (place, place + 1))
-        if not math.isfinite(far):
+        if not math.isfinite(near):
             return near, near
+        far = min(sys.float_info.max, max(-sys.float_info.max, far))
         return (near, far) if near < far or (near == 0 and math.copysign(1, near) > 0) else (far, near)
 
     def distribution(self, most: int) -> List[Dict[str, Any]]:
         """Neighboring bins together, so that there are not too many."""
         order = self._in_order()
-        step = max(1, -(-len(order) // most))
-        parts = [order[start : start + step] for start in range(0, len(order), step)]
+        # No finite loss is in a bin with infinite ones.
+        finite = [place for place in order if math.isfinite(self._ends(place)[0])]
+        step = max(1, -(-len(finite) // most))
+        parts = [finite[start : start + step] for start in range(0, len(finite), step)]
+        parts = [
+            *([place] for place in order if self._ends(place)[0] == -math.inf),
+            *parts,
+            *([place] for place in order if self._ends(place)[0] == math.inf),
+        ]
         return [
             {"low": self._ends(part[0])[0], "high": self._ends(part[-1])[1], "count": sum(self.counts[place] for place in part)}
             for part in parts
@@ -559,11 +577,13 @@ class State:
                 (kept * weights).sum(),
                 above,
                 below,
+                np.count_nonzero(weights),
             )
+            counted = loss[weights != 0]
             if self.plan.quantiles and place in losses_at:
-                own.sketches.setdefault(place, _Sketch()).add(loss)
-            own.low[place] = min(own.low[place], loss.min())
-            own.high[place] = max(own.high[place], loss.max())
+                own.sketches.setdefault(place, _Sketch()).add(counted)
+            own.low[place] = min(own.low[place], counted.min(initial=math.inf))
+            own.high[place] = max(own.high[place], counted.max(initial=-math.inf))
             bucket_sums.append(kept)
         own.sums.add(sums)
         if hashes is None:
@@ -798,8 +818,9 @@ def _spread(filled: int, means: np.ndarray) -> Spread:
     return error, (_percentile(values, tail), _percentile(values, 1 - tail))
 
 
-def _from_moments(m: np.ndarray, rows: int) -> Spread:
+def _from_moments(m: np.ndarray) -> Spread:
     total, squares, shares, share_squares, products = m[:5]
+    rows = int(m[7])
     if rows < 2 or shares == 0:
         return None
     mean = total / shares
@@ -853,7 +874,7 @@ def _details(state: State, whole: _Slice, place: int) -> Dict[str, Any]:
     sketch = whole.sketches.get(place)
     worst = state.worst.get(place, [])
     return {
-        **({} if sketch is None else {"distribution": sketch.distribution(_MOST_BINS)}),
+        **({} if sketch is None or not sketch.counts else {"distribution": sketch.distribution(_MOST_BINS)}),
         **({} if not worst else {"worst": [{"loss": _number(loss), "values": values} for loss, _, values in worst]}),
     }
 
@@ -872,7 +893,7 @@ def _buckets_for(slices: int) -> int:
 def _estimates(plan: Plan, parts: Sequence[_Slice], place: int, slices: int) -> List[Dict[str, Any]]:
     moments = [own.sums.value()[place * _MOMENTS : (place + 1) * _MOMENTS] for own in parts]
     if plan.bootstrap == 0:
-        spreads = [_from_moments(m, own.rows) for m, own in zip(moments, parts)]
+        spreads = [_from_moments(m) for m in moments]
     else:
         spreads = _bootstrap([_folded(own, place, slices) for own in parts], plan.bootstrap, plan.seed)
     # The first part is all rows.
@@ -905,7 +926,7 @@ def _estimate(plan: Plan, own: _Slice, place: int, m: np.ndarray, spread: Spread
         "interval": None if known is None else list(known[1]),
         "min": _number(own.low[place]),
         "max": _number(own.high[place]),
-        **({} if sketch is None else {"quantiles": _quantiles(plan, sketch, own.low[place], own.high[place])}),
+        **({} if sketch is None or not sketch.counts else {"quantiles": _quantiles(plan, sketch, own.low[place], own.high[place])}),
         **({"infinite": int(above + below)} if above + below > 0 else {}),
     }
 
