@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, statSync } from 'node:fs'
 import { Readable } from 'node:stream'
+import { setTimeout } from 'node:timers/promises'
 import type { Evaluation } from '../evaluation/result.ts'
 import type { DataFile } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
@@ -13,7 +14,18 @@ export interface ServiceOptions extends Screen {
   readonly apiKey?: string | undefined
   /** When it is aborted, the job is cancelled. */
   readonly signal?: AbortSignal
+  /** Before events that stopped are asked for again. */
+  readonly firstWaitMs?: number
 }
+
+const FIRST_WAIT_MS = 500
+const LONGEST_WAIT_MS = 8000
+/** In a row, without progress. */
+const MOST_TRIES = 5
+/** What a service, or a proxy before it, says while it starts or stops. */
+const BUSY = [502, 503, 504]
+
+class Unreachable extends EvaluationFailed {}
 
 /** A job as the service tells it. */
 interface ShownJob {
@@ -87,16 +99,63 @@ export class Service {
     }
   }
 
-  /** Reads events until one is the last. Events that stop without it begin anew. */
+  /** Reads events until one is the last. Events that stop without it begin anew, a little later each time. */
   async #follow(id: string): Promise<ShownJob> {
+    const { firstWaitMs = FIRST_WAIT_MS } = this.#options
+    let [tries, most, why] = [0, 0, '']
     for (;;) {
-      const response = await this.#send('GET', `/v1/evaluations/${id}/events`)
+      const begin = performance.now()
+      try {
+        const { last, rows, ended } = await this.#events(id)
+        if (last !== undefined) return last
+        why = ended
+        if (rows > most) tries = 0
+        most = Math.max(most, rows)
+      } catch (error) {
+        why = this.#lost(error)
+      }
+      // A proxy may end what takes long: that is no failure.
+      if (performance.now() - begin >= LONGEST_WAIT_MS) tries = 0
+      if (tries++ === MOST_TRIES)
+        throw new EvaluationFailed('service', `${this.#url}: the evaluation ${id} cannot be followed: ${why}`)
+      await this.#wait(Math.min(LONGEST_WAIT_MS, firstWaitMs * 2 ** (tries - 1)))
+    }
+  }
+
+  /** The last event, if it came; otherwise how far the evaluation was, and how the events ended. */
+  async #events(id: string): Promise<{ last?: ShownJob; rows: number; ended: string }> {
+    const response = await this.#send('GET', `/v1/evaluations/${id}/events`, {}, BUSY)
+    let most = 0
+    if (!response.ok) {
+      await response.body?.cancel()
+      return { rows: most, ended: `${response.status} ${response.statusText}`.trim() }
+    }
+    try {
       for await (const { event, data } of eventsIn(response)) {
-        if (event !== 'progress') return JSON.parse(data) as ShownJob
+        if (event !== 'progress') return { last: JSON.parse(data) as ShownJob, rows: most, ended: '' }
         const { rows, total } = JSON.parse(data) as { rows: number; total: number | null }
+        most = Math.max(most, rows)
         this.#bar.show({ rows, total: total ?? undefined })
       }
+    } catch (error) {
+      return { rows: most, ended: this.#lost(error) }
     }
+    return { rows: most, ended: 'its events end early' }
+  }
+
+  /** Why the connection is lost. Other errors are thrown. */
+  #lost(error: unknown): string {
+    this.#options.signal?.throwIfAborted()
+    if (error instanceof Unreachable) return error.message
+    // What `fetch` throws if a body ends early.
+    if (error instanceof TypeError) return (error.cause as Error | undefined)?.message ?? error.message
+    throw error
+  }
+
+  async #wait(ms: number) {
+    const { signal } = this.#options
+    await setTimeout(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {})
+    signal?.throwIfAborted()
   }
 
   async #cancel(id: string) {
@@ -124,7 +183,7 @@ export class Service {
     } catch (error) {
       if (signal?.aborted) throw signal.reason
       const { cause } = error as Error & { readonly cause?: Error }
-      throw new EvaluationFailed(
+      throw new Unreachable(
         'service',
         `${this.#url} cannot be reached: ${cause?.message ?? (error as Error).message}`,
       )

@@ -84,7 +84,7 @@ function serve(
   worker: Worker,
   open: number[],
   options: StateOptions,
-  { onRows, finish, isDue }: Listener,
+  { onRows, finish, isDue, signal }: Listener,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const tell = (message: ToThread) => worker.postMessage(message)
@@ -96,7 +96,8 @@ function serve(
       else tell({ evaluate: place })
     }
     worker.on('error', reject)
-    worker.on('exit', () => resolve())
+    // After its last part this changes nothing.
+    worker.on('exit', () => reject(signal?.reason ?? new Error('a thread ended before its parts were done')))
     worker.on('message', (message: FromThread) => {
       try {
         if ('rows' in message) return onRows(message.rows)
