@@ -31,7 +31,7 @@ import { Registry } from './registry/registry.ts'
 import { ScopedRegistry } from './registry/scoped-registry.ts'
 import { pageOptions } from './routes/api-page.ts'
 import { authorizeRequests, callerOf, originOf } from './routes/authorize.ts'
-import { codingFor, codings, pack } from './routes/content-encoding.ts'
+import { codingFor, codings, pack, unpackedBytes } from './routes/content-encoding.ts'
 import type { RouteContext } from './routes/context.ts'
 import { registerRoutes } from './routes/index.ts'
 import { bodyLimitOf, mediaTypes, varies } from './routes/negotiate.ts'
@@ -331,8 +331,13 @@ async function allowOrigins(app: FastifyInstance, { corsOrigins }: Config) {
 function acceptFormats(app: FastifyInstance, config: Config) {
   app.removeAllContentTypeParsers()
   for (const format of formats) {
-    const options = { parseAs: 'buffer', bodyLimit: bodyLimitOf(format, config) } as const
-    app.addContentTypeParser([...format.mediaTypes], options, (_, body, done) => done(null, body))
+    const bodyLimit = bodyLimitOf(format, config)
+    const options = { parseAs: 'buffer', bodyLimit } as const
+    app.addContentTypeParser([...format.mediaTypes], options, ({ headers }, body: Buffer, done) => {
+      if (body.length === 0 || (headers['content-encoding'] ?? 'identity') === 'identity')
+        return done(null, body)
+      unpackedBytes(headers, body, bodyLimit).then((bytes) => done(null, bytes), done)
+    })
   }
 }
 

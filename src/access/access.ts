@@ -64,6 +64,8 @@ export class Access {
   readonly #verify: TokenVerifier | undefined
   readonly #shared: readonly string[]
   readonly #meters = new LruCache<string, Meter>(KEPT)
+  /** By the id of the caller: a subject with many tokens is one caller. */
+  readonly #lanes = new LruCache<string, object>(KEPT)
   /** Tokens that were verified, by their hash. */
   readonly #tokens = new LruCache<string, Found>(KEPT)
   #keys: ReadonlyMap<string, KeyRecord> = new Map()
@@ -228,7 +230,8 @@ export class Access {
 
   #caller(id: string, grants: readonly Grant[], quotas: readonly string[]): Caller {
     const own = quotas.length > 0 ? quotas : wordsOf(this.#options.settings.quota)
-    return new Caller({ id, grants, shared: this.#shared, meter: this.#meterOf(id, own) })
+    const lane = this.#lanes.get(id) ?? this.#lanes.set(id, {})
+    return new Caller({ id, grants, shared: this.#shared, meter: this.#meterOf(id, own), lane })
   }
 
   /** A caller keeps its meter when keys are read again: that must not give anyone a new quota. */

@@ -8,6 +8,7 @@ export interface CallerOptions {
   /** Namespaces that every caller may evaluate. */
   readonly shared?: readonly string[]
   readonly meter?: Meter | undefined
+  readonly lane?: object
 }
 
 /**
@@ -22,11 +23,14 @@ export class Caller {
   /** As logs name it, and `createdBy`: the id of a key, or the subject of a token. Null: nobody was asked who they are. */
   readonly id: string | null
   readonly meter: Meter | undefined
+  /** Who takes turns with others: the same for all credentials of one caller, however many it has. */
+  readonly lane: object
   readonly #reach: Reach
 
-  constructor({ id, grants, shared, meter }: CallerOptions) {
+  constructor({ id, grants, shared, meter, lane }: CallerOptions) {
     this.id = id
     this.meter = meter
+    this.lane = lane ?? this
     this.#reach = reachOf(grants, shared)
   }
 

@@ -4,6 +4,7 @@
  */
 import type { Worker } from 'node:worker_threads'
 import type { Progress } from '../analysis/analyze.ts'
+import { FairQueue, type Sender } from '../batching/fair-queue.ts'
 import { spawn } from '../engines/spawn-worker-thread.ts'
 import { LruCache } from '../lru.ts'
 import type { Results, Task } from './tasks.ts'
@@ -33,10 +34,34 @@ export class Unanswerable extends Error {
 /** There are too many questions already. */
 export class AnalyzerBusy extends Error {
   override readonly name = 'AnalyzerBusy'
+  /** Seconds until there is probably room. */
+  readonly retryAfter: number
+
+  constructor(message: string, retryAfter: number) {
+    super(message)
+    this.retryAfter = retryAfter
+  }
+}
+
+/** Nobody waits for the answer any more, and the question had not been begun. */
+export class Abandoned extends Error {
+  override readonly name = 'Abandoned'
+}
+
+/** Who asks. */
+export interface Asking {
+  /** Is called with each verdict of an analysis, unless the answer is known or on its way already. */
+  readonly tell?: Tell | undefined
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal?: AbortSignal
+  /** Whose turn it is. */
+  readonly sender?: Sender
 }
 
 interface Waiting {
   readonly id: number
+  /** How many wait for the answer. */
+  askers: number
   readonly task: Task
   readonly tell: Tell | undefined
   readonly resolve: (result: never) => void
@@ -45,21 +70,31 @@ interface Waiting {
 
 type Tell = (progress: Progress) => void
 
+interface Asked {
+  readonly waiting: Waiting
+  readonly answer: Promise<unknown>
+}
+
 /** Tasks whose answers are kept: they are small, and their questions recur. */
 const KEPT: ReadonlySet<Task['kind']> = new Set(['analyze', 'explain'])
 /** Answers that are kept (LRU). */
 const MAX_KEPT = 512
 /** Questions that wait, at most. */
 const MAX_WAITING = 64
+/** Those of one caller, so that the others find room. */
+const MAX_OF_CALLER = MAX_WAITING / 2
+/** What a question without a budget takes, in ms. */
+const USUAL_MS = 200
 /** A task that takes this much longer than it may is stuck. */
 const GRACE_MS = 20_000
 
 export interface Analyzer {
   /**
-   * @param tell is called with each verdict of an analysis, unless the answer is known or on its way already
-   * @throws Unanswerable, AnalyzerBusy
+   * Callers take turns.
+   *
+   * @throws Unanswerable, AnalyzerBusy, Abandoned
    */
-  ask<K extends Task['kind']>(task: Task & { readonly kind: K }, tell?: Tell): Promise<Results[K]>
+  ask<K extends Task['kind']>(task: Task & { readonly kind: K }, asking?: Asking): Promise<Results[K]>
   close(): Promise<void>
 }
 
@@ -69,22 +104,45 @@ export function createAnalyzer(): Analyzer {
 }
 
 class Thread implements Analyzer {
-  readonly #kept = new LruCache<string, Promise<unknown>>({ entries: MAX_KEPT })
-  readonly #queue: Waiting[] = []
+  readonly #kept = new LruCache<string, Asked>({ entries: MAX_KEPT })
+  readonly #queue = new FairQueue<Waiting>()
   #worker: Worker | undefined
   #current: Waiting | undefined
   #timer: NodeJS.Timeout | undefined
   #id = 0
 
-  ask<K extends Task['kind']>(task: Task & { readonly kind: K }, tell?: Tell): Promise<Results[K]> {
-    if (!KEPT.has(task.kind)) return this.#submit(task) as Promise<Results[K]>
+  async ask<K extends Task['kind']>(
+    task: Task & { readonly kind: K },
+    asking: Asking = {},
+  ): Promise<Results[K]> {
+    const { waiting, answer } = KEPT.has(task.kind) ? this.#keep(task, asking) : this.#submit(task, asking)
+    this.#watch(waiting, asking.signal)
+    return answer as Promise<Results[K]>
+  }
+
+  /** Whoever asks the same waits for the same answer. */
+  #keep(task: Task, asking: Asking): Asked {
     const key = JSON.stringify(task)
-    const known = this.#kept.get(key) as Promise<Results[K]> | undefined
+    const known = this.#kept.get(key)
     if (known !== undefined) return known
-    const answer = this.#submit(task, tell) as Promise<Results[K]>
-    answer.catch(() => this.#kept.delete(key))
-    this.#kept.set(key, answer)
-    return answer
+    const asked = this.#submit(task, asking)
+    const forget = () => {
+      if (this.#kept.get(key) === asked) this.#kept.delete(key)
+    }
+    asked.answer.catch(forget)
+    return this.#kept.set(key, asked)
+  }
+
+  /** A question that nobody waits for any more leaves the queue. */
+  #watch(waiting: Waiting, signal: AbortSignal | undefined) {
+    waiting.askers++
+    const leave = () => {
+      waiting.askers--
+      if (waiting.askers === 0 && this.#queue.remove(waiting))
+        waiting.reject(new Abandoned('nobody waits for the analysis any more'))
+    }
+    if (signal?.aborted) leave()
+    else signal?.addEventListener('abort', leave, { once: true })
   }
 
   async close(): Promise<void> {
@@ -93,13 +151,26 @@ class Thread implements Analyzer {
     await worker?.terminate()
   }
 
-  #submit(task: Task, tell?: Tell): Promise<unknown> {
-    if (this.#queue.length >= MAX_WAITING)
-      return Promise.reject(new AnalyzerBusy('too many analyses are waiting'))
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ id: this.#id++, task, tell, resolve, reject })
-      this.#next()
-    })
+  /** @throws AnalyzerBusy */
+  #submit(task: Task, { tell, sender }: Asking): Asked {
+    this.#admit(sender)
+    const { promise: answer, resolve, reject } = withResolvers()
+    const waiting: Waiting = { id: this.#id++, askers: 0, task, tell, resolve, reject }
+    this.#queue.push(waiting, costOf(task), sender)
+    this.#next()
+    return { waiting, answer }
+  }
+
+  #admit(sender: Sender | undefined) {
+    const own = sender?.isKnown ? this.#queue.countOf(sender.caller) : 0
+    if (this.#queue.size < MAX_WAITING && own < MAX_OF_CALLER) return
+    const whose = own < MAX_OF_CALLER ? 'analyses' : 'analyses of this caller'
+    throw new AnalyzerBusy(`too many ${whose} are waiting`, Math.max(1, Math.ceil(this.#nextMs / 1000)))
+  }
+
+  /** When the next question will have left the queue, at the latest. */
+  get #nextMs(): number {
+    return this.#current === undefined ? 0 : costOf(this.#current.task)
   }
 
   #next() {
@@ -154,8 +225,27 @@ class Thread implements Analyzer {
   #lose(error: Error) {
     clearTimeout(this.#timer)
     this.#worker = undefined
-    const waiting = [...(this.#current === undefined ? [] : [this.#current]), ...this.#queue.splice(0)]
+    const lost = [...(this.#current === undefined ? [] : [this.#current]), ...this.#queue]
     this.#current = undefined
-    for (const { reject } of waiting) reject(error)
+    for (const waiting of lost) {
+      this.#queue.remove(waiting)
+      waiting.reject(error)
+    }
   }
+}
+
+/** Milliseconds of the thread. */
+function costOf(task: Task): number {
+  return 'budgetMs' in task ? task.budgetMs : USUAL_MS
+}
+
+/** Promise.withResolvers, which the oldest supported Node does not have. */
+function withResolvers() {
+  let resolve: Waiting['resolve'] = () => {}
+  let reject: Waiting['reject'] = () => {}
+  const promise = new Promise<unknown>((fulfil, refuse) => {
+    resolve = fulfil as Waiting['resolve']
+    reject = refuse
+  })
+  return { promise, resolve, reject }
 }

@@ -195,15 +195,32 @@ export class Supervisor {
 
   async #restart(place: Place, how: number | string) {
     const { worker, backoff } = place
+    const { log } = this.#options
     if (performance.now() - worker.started > STABLE_MS) backoff.reset()
     const ms = backoff.next()
-    this.#options.log.error(
-      { process: worker.place + 1, pid: worker.pid, how, ms },
-      'a process ended; restarting',
-    )
+    log.error({ process: worker.place + 1, pid: worker.pid, how, ms }, 'a process ended; restarting')
     await sleep(ms)
-    if (this.#isClosing || place.worker !== worker) return
-    place.worker = this.#fork(worker.place)
+    while (!this.#isClosing && place.worker === worker) {
+      const why = this.#forkInto(place)
+      if (why === undefined) return
+      const ms = backoff.next()
+      log.error({ process: worker.place + 1, why, ms }, 'a process cannot be started; trying again')
+      await sleep(ms)
+    }
+  }
+
+  /**
+   * Without memory or file descriptors, a process cannot even be forked. That must not end the others.
+   *
+   * @returns why it failed
+   */
+  #forkInto(place: Place): string | undefined {
+    try {
+      place.worker = this.#fork(place.worker.place)
+      return undefined
+    } catch (error) {
+      return (error as Error).message
+    }
   }
 
   async #reloadAll() {
@@ -216,14 +233,14 @@ export class Supervisor {
   /** @returns whether the new one serves */
   async #replace(place: Place): Promise<boolean> {
     const { log } = this.#options
-    const next = this.#fork(place.worker.place)
-    const why = await next.ready.then(
-      () => undefined,
-      (error: Error) => error.message,
-    )
-    if (why !== undefined) {
+    let next: WorkerProcess | undefined
+    try {
+      next = this.#fork(place.worker.place)
+      await next.ready
+    } catch (error) {
+      const why = (error as Error).message
       log.error({ why }, 'the reload has stopped, because a new process cannot start; the earlier ones stay')
-      next.kill()
+      next?.kill()
       return false
     }
     // Not the one of before: it may have crashed and been started again.

@@ -10,8 +10,9 @@ import { drawInputs } from '../analysis/draw.ts'
 import { pageOf } from '../analysis/page.ts'
 import { hasSurrogateGradient } from '../analysis/subject.ts'
 import { analysisTable } from '../analysis/table.ts'
-import { AnalyzerBusy, Unanswerable } from '../analyzer/analyzer.ts'
+import { Abandoned, AnalyzerBusy, type Asking, Unanswerable } from '../analyzer/analyzer.ts'
 import type { Asked, ConstantTask, Source, Task } from '../analyzer/tasks.ts'
+import { Cancelled } from '../batching/batcher.ts'
 import { Problem, pluralize, pointerToken, problemAt } from '../errors.ts'
 import { toProblem } from '../http.ts'
 import type { Catalog } from '../losses/catalog.ts'
@@ -41,12 +42,21 @@ import { checkParams } from '../schemas/unknown-names.ts'
 import type { Decoded, DecodedTensor } from '../wire/define.ts'
 import { decodeObject } from '../wire/index.ts'
 import { parseJson } from '../wire/json/parse-json.ts'
+import { chargeElements } from './authorize.ts'
 import type { RouteContext, Routes } from './context.ts'
+import { whenOver } from './response-coalescer.ts'
 
 /** A loss, and how the thread finds it. */
 interface Subject {
   readonly resolved: ResolvedLoss
   readonly source: Source
+}
+
+/** A request that asks, and what it asks with. */
+interface Asker {
+  readonly context: RouteContext
+  readonly request: FastifyRequest
+  readonly asking: Asking
 }
 
 type Address = { readonly namespace?: string; readonly name: string }
@@ -66,6 +76,11 @@ const Tensors = Type.Object(
 
 const routes: Routes = (app, context) => {
   const definitions = createDefinitionSource(context.programs)
+  const asker = (request: FastifyRequest, reply: FastifyReply): Asker => ({
+    context,
+    request,
+    asking: askingOf(request, reply),
+  })
   const inline = (request: FastifyRequest, body: Record<string, unknown>) =>
     subjectOf(body, context.catalog, context.seenBy(request), definitions)
 
@@ -96,10 +111,10 @@ const routes: Routes = (app, context) => {
     const task = { kind: 'analyze', ...question, properties: body.properties } as const
     const accept = String(request.headers.accept ?? '')
     if (accept.startsWith('text/event-stream')) {
-      const events = eventsOf(request.id, (tell) => asked(context, task, tell))
+      const events = eventsOf(request.id, (tell) => asked(asker(request, reply), task, { tell }))
       return reply.type('text/event-stream; charset=utf-8').header('cache-control', 'no-store').send(events)
     }
-    const analysis = await asked(context, task)
+    const analysis = await asked(asker(request, reply), task)
     if (!accept.startsWith('text/plain')) return analysis
     return reply.type('text/plain; charset=utf-8').serializer(String).send(analysisTable(analysis))
   })
@@ -149,9 +164,9 @@ const routes: Routes = (app, context) => {
     app.post(
       `/v1/losses::${verb}`,
       { schema: { ...schema, operationId: `${verb}Inline` } },
-      async (request) => {
+      async (request, reply) => {
         const body = bodyOf(request)
-        return ask(await inline(request, body), without(body, SOURCES), context)
+        return ask(await inline(request, body), without(body, SOURCES), asker(request, reply))
       },
     )
   inlinePost('check', check, checked)
@@ -162,14 +177,21 @@ const routes: Routes = (app, context) => {
     })
     const at = (verb: string) => path.replace(/:name$/, `:name(^[^:/]+)::${verb}`)
     const post = (verb: string, schema: object, ask: Ask) => app.post(at(verb), addressed(verb, schema), ask)
-    post('check', check, async (request) => checked(await find(request), bodyOf(request), context))
-    post('constant', constant, async (request) => best(await find(request), bodyOf(request), context))
+    post('check', check, async (request, reply) =>
+      checked(await find(request), bodyOf(request), asker(request, reply)),
+    )
+    post('constant', constant, async (request, reply) =>
+      best(await find(request), bodyOf(request), asker(request, reply)),
+    )
     app.get(`${path}/explanation`, addressed('explain', explanation), async (request, reply) => {
       const { format } = request.query as { format?: string }
       if (format !== undefined && !FORMATS.includes(format))
         throw problemAt('invalid-value', '/format', `must be ${FORMATS.join(' or ')}`)
       const { resolved, source } = await find(request)
-      const explained = await asked(context, { kind: 'explain', ...questionOf(resolved.loss, source, {}) })
+      const explained = await asked(asker(request, reply), {
+        kind: 'explain',
+        ...questionOf(resolved.loss, source, {}),
+      })
       const isHtml =
         format === 'html' || (format === undefined && String(request.headers.accept).includes('text/html'))
       return isHtml
@@ -292,36 +314,50 @@ function eventsOf(id: string, analysis: (tell: (progress: Progress) => void) => 
   return events
 }
 
+/** Whoever is not asked who they are. */
+const ANYBODY = {}
+
+/** Callers take turns; what a client that has gone asked for is not begun. */
+function askingOf({ caller, raw }: FastifyRequest, reply: FastifyReply): Asking {
+  const gone = new AbortController()
+  whenOver(raw, reply.raw, () => gone.abort())
+  const isKnown = (caller?.id ?? null) !== null
+  return { signal: gone.signal, sender: { caller: caller?.lane ?? ANYBODY, connection: raw.socket, isKnown } }
+}
+
 /**
  * @param pointer the member that a question which cannot be answered is about
  * @throws Problem `invalid-value` for a question that cannot be answered, `overloaded`
  */
 async function asked<K extends Task['kind']>(
-  { analyzer }: RouteContext,
+  { context, asking }: Asker,
   task: Task & { readonly kind: K },
-  tell?: (progress: Progress) => void,
-  pointer?: string,
+  { tell, pointer }: { readonly tell?: (progress: Progress) => void; readonly pointer?: string } = {},
 ) {
   try {
-    return await analyzer.ask<K>(task, tell)
+    return await context.analyzer.ask<K>(task, { ...asking, tell })
   } catch (error) {
     if (error instanceof Unanswerable && pointer !== undefined)
       throw problemAt('invalid-value', pointer, error.message)
     if (error instanceof Unanswerable) throw new Problem('invalid-value', error.message)
-    if (error instanceof AnalyzerBusy) throw new Problem('overloaded', error.message)
+    if (error instanceof Abandoned) throw new Cancelled('the client disconnected')
+    if (error instanceof AnalyzerBusy)
+      throw new Problem('overloaded', error.message, { retryAfter: error.retryAfter })
     throw error
   }
 }
 
 /** Requests as a client would send them: float32 as it is served, and float64 as it is defined. */
-function requestsOf(resolved: ResolvedLoss, body: Record<string, unknown>, { config }: RouteContext) {
+function requestsOf(resolved: ResolvedLoss, body: Record<string, unknown>, { context, request }: Asker) {
   const { loss } = resolved
   const hasTensors = Object.keys(loss.inputs).some((name) => body[name] !== undefined)
   const drawn = hasTensors ? {} : drawnBody(loss, checkParams(withoutPreset(loss), body.params))
   const tensors = { ...drawn, ...without(body, ['of', 'params']) }
   const options = { ...(body.params === undefined ? {} : { params: body.params }), reduction: 'sum' }
-  const decode = (extra: object) => decodeObject({ ...tensors, ...options, ...extra }, config)
-  return { float32: decode({}), float64: (extra: object) => widened(decode(extra), loss) }
+  const decode = (extra: object) => decodeObject({ ...tensors, ...options, ...extra }, context.config)
+  const float32 = decode({})
+  if (hasTensors) chargeElements(request, float32)
+  return { float32, float64: (extra: object) => widened(decode(extra), loss) }
 }
 
 function drawnBody(loss: Loss, params: Params): Record<string, unknown> {
@@ -352,11 +388,11 @@ function widened({ tensors, options }: Decoded, { inputs }: Loss): Decoded {
   return { tensors: new Map([...tensors].map(wide)), options }
 }
 
-async function checked({ resolved }: Subject, body: Record<string, unknown>, context: RouteContext) {
-  const { plans, batcher } = context
+async function checked({ resolved }: Subject, body: Record<string, unknown>, asker: Asker) {
+  const { plans, batcher } = asker.context
   const { loss } = resolved
   const { of } = questionOf(loss, { name: loss.name }, { of: body.of })
-  const requests = requestsOf(resolved, body, context)
+  const requests = requestsOf(resolved, body, asker)
   const small = checkRequest(resolved, requests.float32, { plans })
   if (!Object.hasOwn(small.job.program.gradients, of))
     throw problemAt('invalid-value', '/gradients', `must contain ${of}, whose gradient is checked`)
@@ -365,7 +401,7 @@ async function checked({ resolved }: Subject, body: Record<string, unknown>, con
   )
   const { job } = exactly(resolved, requests, of, plans)
   const inputs = Object.fromEntries(Object.entries(job.inputs).map(([name, data]) => [name, data.slice()]))
-  const report = await asked(context, {
+  const report = await asked(asker, {
     kind: 'check',
     program: job.program,
     sizes: job.sizes,
@@ -394,7 +430,8 @@ function exactly(
   }
 }
 
-async function best({ resolved, source }: Subject, body: Record<string, unknown>, context: RouteContext) {
+async function best({ resolved, source }: Subject, body: Record<string, unknown>, asker: Asker) {
+  const { context } = asker
   const { loss } = resolved
   const rest = without(body, ['of', 'domain', 'classes', 'budgetMs', 'sample_weight'])
   const question = questionOf(loss, source, {
@@ -406,6 +443,7 @@ async function best({ resolved, source }: Subject, body: Record<string, unknown>
   const { of } = question
   const decode = (value: object) => decodeObject(value, context.config)
   const given = decode(rest)
+  chargeElements(asker.request, given)
   const targets = targetsOf(given)
   const width = classesOf(loss, of, given, body.classes)
   const shape = shapeOf(loss, of, targets, width)
@@ -439,7 +477,7 @@ async function best({ resolved, source }: Subject, body: Record<string, unknown>
         ? [...new Set(Array.from(targets.data as ArrayLike<number>))]
         : [],
   }
-  const { constant, loss: value, ...found } = await asked(context, task, undefined, `/${targets.name}`)
+  const { constant, loss: value, ...found } = await asked(asker, task, { pointer: `/${targets.name}` })
   const { slopes, iterations, isStationary, convexity, gap, searched } = found
   const isBest =
     convexity.verdict === 'proved' && gap !== undefined && gap <= NO_GAP * Math.max(1, Math.abs(value))

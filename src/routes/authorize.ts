@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Access } from '../access/access.ts'
 import type { Origin } from '../access/audit.ts'
 import { type Caller, NOBODY } from '../access/caller.ts'
+import type { Decoded } from '../wire/define.ts'
 import { whenOver } from './response-coalescer.ts'
 
 declare module 'fastify' {
@@ -93,6 +94,14 @@ function chargeBody(request: FastifyRequest, _reply: FastifyReply, done: Done) {
 export function chargeBytes({ caller, raw }: FastifyRequest, bytes: number) {
   if (caller?.meter !== undefined && raw.headers['content-length'] === undefined)
     caller.meter.charge('bytes', bytes)
+}
+
+/** Charges what a body asks to be computed, before anything is widened. */
+export function chargeElements({ caller }: FastifyRequest, { tensors }: Decoded) {
+  if (caller?.meter === undefined) return
+  let elements = 0
+  for (const { data } of tensors.values()) elements += data.length
+  caller.meter.charge('elements', elements)
 }
 
 /** The quotas of a caller, as response headers: name, value, name, value. */

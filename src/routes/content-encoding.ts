@@ -4,7 +4,7 @@
  * legitimate one could be (decompression bomb).
  */
 import type { IncomingMessage } from 'node:http'
-import type { Readable, Transform } from 'node:stream'
+import { Readable, type Transform } from 'node:stream'
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { Problem } from '../errors.ts'
@@ -80,11 +80,14 @@ export function isCoding(name: string): boolean {
   return CODINGS.has(name)
 }
 
+/** A body as it was sent, with the headers of its request. */
+type Packed = Readable & Pick<IncomingMessage, 'headers'>
+
 /**
  * The decompressed body of a request, or the request itself if it is not compressed. Its errors are Problems
  * `bad-request` and `payload-too-large`, or errors of the connection.
  */
-export function unpacked(raw: IncomingMessage): Readable {
+export function unpacked(raw: Packed): Readable {
   const name = raw.headers['content-encoding']?.toLowerCase()
   if (name === undefined || name === 'identity') return raw
   const unpacking = CODINGS.get(name)!.unpack()
@@ -107,10 +110,36 @@ function bomb(name: string): Problem {
 }
 
 /** A decompression error as a problem; any other error as it is. */
-export function unpackingProblem(raw: IncomingMessage, error: Error & { code?: string }): Error {
+export function unpackingProblem(raw: Packed, error: Error & { code?: string }): Error {
   if (error instanceof Problem || !/^(Z_|ERR_(BROTLI|_ERROR|PADDING|ZSTD|ZLIB)|ZSTD_)/.test(error.code ?? ''))
     return error
   return new Problem('bad-request', `the body is not ${raw.headers['content-encoding']}: ${error.message}`)
+}
+
+/**
+ * The decompressed body of a request that has been read as it was sent.
+ *
+ * @param limit maximum number of bytes
+ * @throws Problem `bad-request`, `payload-too-large`
+ */
+export async function unpackedBytes(
+  headers: IncomingMessage['headers'],
+  bytes: Buffer,
+  limit: number,
+): Promise<Buffer> {
+  const packed: Packed = Object.assign(Readable.from([bytes]), { headers })
+  const parts: Buffer[] = []
+  let length = 0
+  try {
+    for await (const part of unpacked(packed)) {
+      length += part.length
+      if (length > limit) throw new Problem('payload-too-large', `a body may have at most ${limit} bytes`)
+      parts.push(part)
+    }
+  } catch (error) {
+    throw unpackingProblem(packed, error as Error)
+  }
+  return Buffer.concat(parts, length)
 }
 
 /**

@@ -124,7 +124,6 @@ const registerUpload: Routes = (app, context) => {
         onlyCreate: raw.headers['if-none-match'] === '*',
         chunks: chunksOf(request, context),
       })
-      chargeBytes(request, upload.bytes)
       tell(reply, upload)
       if (isNew) reply.header('Location', `/v1/datasets/${upload.id}`)
       return reply.code(isNew ? 201 : 200).send(shown(upload, context))
@@ -180,23 +179,28 @@ function digestOf({ headers }: FastifyRequest): string | undefined {
  * @throws Problem `request-timeout`, or the error of the connection
  */
 async function* chunksOf(
-  { raw }: FastifyRequest,
+  request: FastifyRequest,
   { config }: RouteContext,
 ): NewUpload['chunks'] & AsyncGenerator<Uint8Array> {
+  const { raw } = request
   const source = unpacked(raw)
   // A response can still be sent if this ends before the body does.
   const chunks = (source as Readable).iterator({ destroyOnReturn: false }) as AsyncIterator<Uint8Array>
   const end = performance.now() + config.uploadTimeoutMs
+  let arrived = 0
   try {
     for (;;) {
       const ms = Math.min(config.bodyTimeoutMs, end - performance.now())
       const { done, value } = await inTime(chunks.next(), ms)
       if (done) return
+      arrived += value.length
       yield value
     }
   } catch (error) {
     throw source === raw ? error : unpackingProblem(raw, error as Error)
   } finally {
+    // What fails has arrived, too.
+    chargeBytes(request, arrived)
     if (source !== raw) raw.unpipe(source as never)
   }
 }

@@ -13,7 +13,7 @@ import type { CheckContext } from '../schemas/check.ts'
 import type { Answer, Chunks, Decoded } from '../wire/define.ts'
 import { decodeBody, formatOf } from '../wire/index.ts'
 import { allocate, releaseChunks, retainedBytes } from '../wire/response-slab.ts'
-import { chargeBytes, quotaHeaders } from './authorize.ts'
+import { chargeBytes, chargeElements, quotaHeaders } from './authorize.ts'
 import { codingFor, pack } from './content-encoding.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
@@ -169,7 +169,7 @@ class Exchange implements Received, Receiver, PendingWrite, Sender {
 
   /** Whose turn it is: that of its caller and, among the requests of the same one, that of its connection. */
   get caller(): object {
-    return this.request.caller ?? ANYBODY
+    return this.request.caller?.lane ?? ANYBODY
   }
 
   get connection(): object {
@@ -228,6 +228,10 @@ class Exchange implements Received, Receiver, PendingWrite, Sender {
     if (lateMs > 0) throw this.#context.batcher.overloaded(lateMs)
   }
 
+  arrived(bytes: number) {
+    chargeBytes(this.request, bytes)
+  }
+
   /** A large body waits for its turn on the event loop. */
   take(body: Body) {
     const { bytes } = body
@@ -252,9 +256,8 @@ class Exchange implements Received, Receiver, PendingWrite, Sender {
   #answer(bytes: Uint8Array, body: Body) {
     this.#started = performance.now()
     try {
-      chargeBytes(this.request, bytes.length)
       this.decoded = decodeBody(this.#formats!.input, bytes, this.#context.config)
-      this.request.caller?.meter?.charge('elements', elementsOf(this.decoded))
+      chargeElements(this.request, this.decoded)
       const encoded = this.#target!.handle(this)
       if (encoded instanceof Promise) void this.#finishLater(encoded, body)
       else this.#finish(encoded, body)
@@ -406,13 +409,6 @@ function joined(parts: Chunks): Uint8Array {
     at += part.length
   }
   return bytes.subarray(start, at)
-}
-
-/** What a body asks to be computed, before anything is widened. */
-function elementsOf({ tensors }: Decoded): number {
-  let elements = 0
-  for (const { data } of tensors.values()) elements += data.length
-  return elements
 }
 
 function lengthOf(parts: Chunks): number {

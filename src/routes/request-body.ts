@@ -175,6 +175,8 @@ export interface Receiver {
    * @throws Problem to reject the rest
    */
   goOn?(): void
+  /** Called once, before `take` or `fail`, with the bytes that have arrived: a body that fails costs as much as another. */
+  arrived?(bytes: number): void
   take(body: Body): void
   fail(error: Error): void
 }
@@ -196,9 +198,11 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
   let arrival: Arrival = (isPooled && declared <= STEP_BYTES && Room.of(declared, pool)) || new Parts()
   let open = true
   let upload: Upload | undefined
+  let arrived = 0
   const end = (error?: Error) => {
     if (!open) return
     open = false
+    receiver.arrived?.(arrived)
     if (error === undefined) {
       if (upload !== undefined) arrival.count()
       return receiver.take(arrival)
@@ -224,6 +228,7 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
   source.on('data', (part: Buffer) => {
     const { length } = part
     if (!open) return discard(part)
+    arrived += length
     if (arrival.length + length > limit) return end(tooLong(limit))
     if (isPooled && arrival.length > 0) arrival = arrival.moved(declared, pool)
     arrival.add(part)

@@ -197,6 +197,33 @@ describe('a caller with quotas', () => {
     expect(chunked.headers.get('ratelimit')).toContain(`"bytes";r=${100_000 - length}`)
   })
 
+  it.each(['check', 'constant'])('is charged for the elements of :%s', async (verb) => {
+    const { key } = await caller('elements=1k/h')
+    const body = { targets: [1, 2, 4], ...(verb === 'check' ? { predictions: [1, 2, 3] } : {}) }
+    const { status, headers } = await server.send('POST', `/v1/losses/huber:${verb}`, body, bearer(key))
+    expect(status).toBe(200)
+    expect(headers.get('ratelimit')).toContain(`"elements";r=${verb === 'check' ? 994 : 997}`)
+  })
+
+  it('is charged for the bytes of a body without a length that fails', async () => {
+    const { key } = await caller('bytes=100k/d')
+    const sent = await fetch(`${server.url}/v1/losses/huber`, {
+      method: 'POST',
+      headers: { ...bearer(key), 'content-type': 'application/json', 'content-encoding': 'gzip' },
+      body: new Blob(['x'.repeat(500)]).stream(),
+      duplex: 'half',
+    } as RequestInit)
+    expect(sent.status).toBe(400)
+    const wrong = await fetch(`${server.url}/v1/losses/huber`, {
+      method: 'POST',
+      headers: { ...bearer(key), 'content-type': 'application/json' },
+      body: new Blob([`{"predictions": [${'1,'.repeat(500)}1]}`]).stream(),
+      duplex: 'half',
+    } as RequestInit)
+    expect(wrong.status).toBe(422)
+    expect(wrong.headers.get('ratelimit')).toContain(`"bytes";r=${100_000 - 1020}`)
+  })
+
   it('may have as many requests open as its key says, and gets them back when they end', async () => {
     const { send } = await caller('concurrency=2')
     const rows = Array.from({ length: 800 }, (_, i) => [Math.sin(i), Math.cos(i)])

@@ -2,6 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { SignJWT } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { Access } from '../../src/access/access.ts'
+import { loadConfig } from '../../src/config.ts'
 import { bearer } from '../support/access.ts'
 import { type Kept, startKeeper } from '../support/custom.ts'
 import { AUDIENCE, IdentityProvider, ISSUER } from '../support/identity-provider.ts'
@@ -122,6 +124,24 @@ describe('a token', () => {
     later(31_000)
     expect((await guide(server, await provider.token())).status).toBe(200)
     await expect(start({ jwtJwks: `file:${ring.folder}/none.json` })).rejects.toThrow(/ENOENT/)
+  })
+
+  it('takes turns as its subject, which is one caller however many tokens it has', async () => {
+    const access = await Access.open({
+      settings: { ...loadConfig({}), jwtJwks: provider.url, jwtIssuer: ISSUER, jwtAudience: AUDIENCE },
+      store: undefined,
+      log: { info: () => {}, warn: () => {}, error: () => {} },
+      audit: () => {},
+    })
+    const callers = await Promise.all(
+      ['bob', 'bob', 'carol'].map(async (sub, i) => {
+        const token = await provider.token({ sub, nonce: i })
+        return access.identify(bearer(token), {})
+      }),
+    )
+    expect(callers[0]).not.toBe(callers[1])
+    expect(callers[0].lane).toBe(callers[1].lane)
+    expect(callers[0].lane).not.toBe(callers[2].lane)
   })
 
   it('has quotas of its own subject', async () => {

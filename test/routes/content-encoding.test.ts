@@ -74,6 +74,26 @@ describe.each(Object.entries(PACKS))('a body with Content-Encoding %s', (coding,
   })
 })
 
+it.each([
+  ['/v1/losses:analyze', { loss: 'huber', properties: ['symmetric'] }, 200],
+  ['/v1/losses/huber:constant', { targets: [1, 2, 3] }, 200],
+  ['/v1/losses/huber:check', {}, 200],
+  ['/v1/losses/huber:analyse', { targets: [1, 2, 3] }, 404],
+])('a compressed body of %s is decompressed', async (path, sent, status) => {
+  const got = await ask('POST', path, packed('gzip'), zlib.gzipSync(JSON.stringify(sent)))
+  expect(got.status, String(got.bytes)).toBe(status)
+})
+
+it('a compressed document that is too large or invalid is refused', async () => {
+  const long = zlib.gzipSync(Buffer.from(JSON.stringify({ loss: 'huber', x: 'y'.repeat(2 * LIMIT) })))
+  expect((await ask('POST', '/v1/losses:analyze', packed('gzip'), long)).status).toBe(413)
+  const invalid = await ask('POST', '/v1/losses:analyze', packed('gzip'), Buffer.from('{}'))
+  expect([invalid.status, JSON.parse(String(invalid.bytes)).type]).toEqual([
+    400,
+    'urn:lossd:problem:bad-request',
+  ])
+})
+
 it('an unsupported encoding is rejected with the supported ones', async () => {
   const got = await post(packed('compress'), body)
   expect(got.status).toBe(415)
