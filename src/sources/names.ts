@@ -62,6 +62,11 @@ export function fixedSize(axis: string): number | undefined {
   return /^[1-9]\d*$/.test(axis) ? Number(axis) : undefined
 }
 
+/** Everything in source text that may be a name. */
+export function wordsOf(lines: readonly string[]): Set<string> {
+  return new Set(lines.flatMap((line) => line.match(/[A-Za-z_]\w*/g) ?? []))
+}
+
 /** `robust_log` -> `robustLog`. */
 export function camelCase(name: string): string {
   return name.replaceAll(/_+([A-Za-z0-9])/g, (_, letter: string) => letter.toUpperCase())

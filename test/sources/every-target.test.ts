@@ -232,6 +232,22 @@ describe.each(['numpy', 'torch', 'jax', 'tensorflow', 'keras', 'rust'])('%s', (n
   })
 })
 
+describe.each([
+  ['rust', 'DELTA', /^pub const (\w+): f64 = 0\.25;$/m],
+  ['c', 'LINES_DELTA', /^#define (\w+) 0\.25$/m],
+])('%s', (name, line, constant) => {
+  it('names no default like a line, which it would be taken for', () => {
+    const target = TARGETS.find((one) => one.name === name)!
+    const params = { delta: { type: 'number', default: 0.25 } } as const
+    const formula = `${line} = x - delta\n${line}^2 + abs(${line})`
+    const loss = customLoss({ inputs: { x: { differentiable: true } }, params, formula }, 'lines')
+    const { text } = writeSource(target, { loss, params: { delta: 0.25 } })
+    const [, own] = constant.exec(text)!
+    expect(own).toBe(`${line}_`)
+    expect(text).toMatch(new RegExp(`\\b${line}\\b`))
+  })
+})
+
 describe('a query for DuckDB', () => {
   it('ends in the value that was clipped, with no choice but one', () => {
     const sql = TARGETS.find(({ name }) => name === 'sql')!

@@ -21,7 +21,7 @@ export function strangeLosses(): Loss[] {
     const own = Array.from({ length: 5 }, (_, i) => words[(place + i + 1) % words.length]!)
     return elementLoss(`acme/${word}`, own)
   })
-  return [...named, sameButForCase(), rowLoss()]
+  return [...named, sameButForCase(), capitals(), rowLoss()]
 }
 
 function elementLoss(name: string, [a, b, p, q, line]: readonly string[]): Loss {
@@ -52,6 +52,23 @@ function sameButForCase(): Loss {
         'E = A - a_ * MEAN\ne = exp(-abs(E)) * delta\nE * E * Delta + e * e * mean + sum * e / (a_b + aB * E^2)',
     },
     'acme/cases',
+  )
+}
+
+/** A line or an input that is spelled like the default of a parameter, like one of the reductions, or like a pattern. */
+function capitals(): Loss {
+  return customLoss(
+    {
+      inputs: { GAMMA: { differentiable: true }, LINES_GAMMA: {} },
+      params: {
+        delta: { type: 'number', default: 1.5 },
+        gamma: { type: 'number', default: 0.5 },
+        none: { type: 'number', default: 0.25 },
+      },
+      formula:
+        'LINES_NONE = delta * 2\nLINES_DELTA = GAMMA - LINES_GAMMA\nDELTA = exp(LINES_DELTA * gamma)\nNone = DELTA * LINES_NONE\nSome = exp(-DELTA)\nOk = exp(-Some)\nErr = exp(-Ok)\nNone * Err * Err + Some * Some + Ok * Ok * none * LINES_NONE',
+    },
+    'acme/lines',
   )
 }
 

@@ -17,7 +17,7 @@ import {
   usageLines,
 } from '../loop-frame.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
-import { Names } from '../names.ts'
+import { Names, wordsOf } from '../names.ts'
 import { shortest } from '../numbers.ts'
 import { FUNCTION_WORDS, functionRules, loopFunctions } from '../special-functions.ts'
 
@@ -46,7 +46,8 @@ const [OR, AND, EQUAL, ORDER, SUM, PRODUCT, SIGN, CHOICE] = [3, 4, 8, 9, 11, 12,
 /** Compilers warn where && stands in || without parentheses. */
 const either: Rule = ([a, b]) => ({ text: `${within(a, EQUAL)} || ${within(b, EQUAL)}`, binds: OR })
 
-function syntaxOf(precision: Precision): LoopSyntax {
+/** @param name of the function, whose reductions are named after it */
+function syntaxOf(precision: Precision, name: string): LoopSyntax {
   const real = precision === 'float64' ? 'double' : 'float'
   /** The functions of float have an f behind their names. */
   const math = (name: string) => call(precision === 'float64' ? name : `${name}f`)
@@ -97,7 +98,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       select: conditional(CHOICE),
     },
     indent: INDENT,
-    reserved: [...RESERVED, ...FRAME_WORDS, ...HELPER_NAMES],
+    reserved: [...RESERVED, ...FRAME_WORDS, ...HELPER_NAMES, ...reductionWords(name)],
     alone: new Set<Op>(['exp', 'expm1', 'log', 'log1p', 'tanh', 'sqrt', 'safe_sqrt']),
     number: (value) => numberIn(value, precision),
     truth: (value) => (value ? 'true' : 'false'),
@@ -231,7 +232,7 @@ const RESERVED =
 
 function write(source: SourceProgram, { precision, name }: WriteOptions): string {
   const real = precision === 'float64' ? 'double' : 'float'
-  const loops = writeLoops(source, syntaxOf(precision))
+  const loops = writeLoops(source, syntaxOf(precision, name))
   const body = functionLines(loops, name, real)
   const helpers = helpersIn(body, {
     ...HELPERS(real),
@@ -248,8 +249,8 @@ function write(source: SourceProgram, { precision, name }: WriteOptions): string
     '#include <stdint.h>',
     ...(usesMath ? ['#include <string.h>'] : []),
     '',
-    ...defaults(loops, name, real),
-    `enum ${name}_reduction { ${name.toUpperCase()}_NONE, ${name.toUpperCase()}_SUM, ${name.toUpperCase()}_MEAN };`,
+    ...defaults(loops, name, real, wordsOf(body)),
+    `enum ${name}_reduction { ${reductionWords(name).join(', ')} };`,
     '',
     ...RELAXED,
     ...helpers,
@@ -284,11 +285,15 @@ function usage(source: SourceProgram, loops: LoopSource, name: string): string[]
   return [...usageLines(source, loops, 'NONE'), ...kept]
 }
 
-function defaults({ params }: LoopSource, name: string, real: string): string[] {
+const reductionWords = (name: string) =>
+  ['NONE', 'SUM', 'MEAN'].map((word) => `${name.toUpperCase()}_${word}`)
+
+/** Macros, which would replace what has their name in the function. */
+function defaults({ params }: LoopSource, name: string, real: string, taken: ReadonlySet<string>): string[] {
   if (params.length === 0) return []
   const precision = real === 'double' ? 'float64' : 'float32'
   const macro = `${name.toUpperCase()}_`
-  const names = new Names(['NONE', 'SUM', 'MEAN'].map((word) => `${macro}${word}`))
+  const names = new Names([...RESERVED, ...taken, ...reductionWords(name)])
   const lines = params.map((param) => {
     return `#define ${names.take(`${macro}${param.of.toUpperCase()}`)} ${numberIn(param.value, precision)}`
   })

@@ -8,7 +8,7 @@ import { helpersIn } from '../helpers.ts'
 import { HELPER_WORDS, loopHelpers } from '../loop-axis-ops.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
-import { Names } from '../names.ts'
+import { Names, wordsOf } from '../names.ts'
 import { shortest } from '../numbers.ts'
 import { FUNCTION_WORDS, functionRules, loopFunctions } from '../special-functions.ts'
 
@@ -133,7 +133,7 @@ function numberIn(value: number, precision: Precision): string {
 const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(snakeWords)
 
 const RESERVED =
-  'as break const continue crate else enum extern false fn for if impl in let loop match mod move mut pub ref return self Self static struct super trait true type unsafe use where while async await dyn abstract become box do final macro override priv typeof unsized virtual yield try union f32 f64 i32 usize bool str vec pick larger smaller times sign_of total_of Reduction _'.split(
+  'as break const continue crate else enum extern false fn for if impl in let loop match mod move mut pub ref return self Self static struct super trait true type unsafe use where while async await dyn abstract become box do final macro override priv typeof unsized virtual yield try union f32 f64 i32 usize bool str vec pick larger smaller times sign_of total_of Reduction Some None Ok Err gen _'.split(
     ' ',
   )
 
@@ -238,11 +238,8 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const loops = writeLoops(source, syntaxOf(real, precision))
   const body = functionLines(loops, name, real)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, 'Reduction::None')]
-  // A pattern that is the name of a constant would be compared with it: so none has the name of an argument.
-  const names = new Names([
-    '_',
-    ...[...loops.inputs, ...loops.params, ...loops.sizes, ...loops.outputs].map((own) => own.name),
-  ])
+  // A pattern that is the name of a constant would be compared with it: so none has the name of anything in the function.
+  const names = new Names(['_', ...wordsOf(body)])
   const defaults = loops.params.map(
     (param) =>
       `pub const ${names.take(param.of.toUpperCase())}: ${real} = ${numberIn(param.value, precision)};`,
