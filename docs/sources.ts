@@ -83,7 +83,8 @@ focal loss, unless gamma is 2) and where it branches: in \`barron_robust\`, \`va
 **SQL** answers one query that adds \`loss\` and \`gradient_<input>\` to each row (\`loss_\`, if it reads a column \`loss\`), in doubles,
 without reduction: \`avg(loss)\` is the mean. NULL stays NULL. Where a database would raise an error (a division by zero, a logarithm
 of 0) the query has the infinity or NaN of IEEE 754. The numbers are those of the service where the columns are finite; infinities
-and NaN in them abort no query either. Names are quoted; one that cannot be, or that contains the end of a statement, a comment or
+and NaN in them abort no query either. Only Spark, BigQuery and Snowflake take a divisor of -0 for 0, so that the infinity has the
+other sign. Names are quoted; one that cannot be, or that contains the end of a statement, a comment or
 a control, is a 422.
 
 **XGBoost and LightGBM** get an objective of \`(preds, dtrain)\`, which returns the first and second derivatives of each row's loss,

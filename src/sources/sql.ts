@@ -41,6 +41,8 @@ export interface Dialect {
   cast(column: string): string
   /** Whether a value is NaN. */
   isNaN(x: Code): string
+  /** Whether a zero has a minus; absent if the database does not tell. */
+  hasMinus?(zero: Code): string
   /** Whether overflows and underflows raise errors. */
   readonly raises: { readonly overflow: boolean; readonly underflow: boolean }
   /** Whether the sign of NULL is NULL. */
@@ -545,18 +547,25 @@ export const COMMON = {
   div: ([a, b], [numerator, range], dialect) => {
     const quotient = infix('/', PRODUCT)([a, b])
     if (!contains(range, 0)) return quotient
-    const [plus, minus, nan] = [Infinity, -Infinity, Number.NaN].map((value) => dialect.double(value))
     return caseOf(
       `WHEN ${text(b, SUM)} <> 0 THEN ${quotient.text}`,
       ...strange([a], [numerator], dialect),
-      `WHEN ${text(a, SUM)} > 0 THEN ${plus}`,
-      `WHEN ${text(a, SUM)} < 0 THEN ${minus} ELSE ${nan}`,
+      byZero(a, b, dialect),
     )
   },
   log: (args, ranges, dialect) => logarithm('ln')(args, ranges, dialect),
   sqrt: (args, ranges, dialect) => root(args, ranges, dialect),
   safe_sqrt: (args, ranges, dialect) => root(args, ranges, dialect),
 } satisfies Partial<SqlOps>
+
+/** What a number, which is not NaN, is divided by a zero: branches of a CASE. */
+export function byZero(a: Code, zero: Code, dialect: Dialect): string {
+  const own = text(a, SUM)
+  const [plus, minus, nan] = [Infinity, -Infinity, Number.NaN].map((value) => dialect.double(value))
+  return dialect.hasMinus === undefined
+    ? `WHEN ${own} > 0 THEN ${plus} WHEN ${own} < 0 THEN ${minus} ELSE ${nan}`
+    : `WHEN ${own} = 0 THEN ${nan} WHEN (${own} > 0) = ${dialect.hasMinus(zero)} THEN ${minus} ELSE ${plus}`
+}
 
 /** A logarithm that is -Infinity at 0 and NaN below. */
 export const logarithm =

@@ -4,7 +4,7 @@
  */
 import { atom, type Code, infix, prefix, within } from '../code.ts'
 import { contains, isInfinite, type Range } from '../ranges.ts'
-import { caseOf, type Dialect, PRODUCT, SIGN, type SqlRule, SUM, strange } from '../sql.ts'
+import { byZero, caseOf, type Dialect, PRODUCT, SIGN, type SqlRule, SUM, strange } from '../sql.ts'
 
 const MOST = Number.MAX_VALUE
 const LEAST = Number.MIN_VALUE
@@ -73,10 +73,10 @@ const sizes = ({ low, high, whole }: Range) => {
 
 const sizeOf = ({ text }: Code, { low }: Range) => (low >= 0 ? text : `abs(${text})`)
 
-/** An infinity with the sign of a product or quotient. */
-function infinite(codes: readonly Code[], ranges: readonly Range[], dialect: Dialect): string {
+/** A size with the sign of a product or quotient. */
+function signed(size: number, codes: readonly Code[], ranges: readonly Range[], dialect: Dialect): string {
   const signs = codes.filter((_, place) => ranges[place].low < 0).map(({ text }) => `sign(${text})`)
-  return [...signs, dialect.double(Infinity)].join(' * ')
+  return [...signs, dialect.double(size)].join(' * ')
 }
 
 const isNumber = ({ low, high }: Range) => low === high && low !== 0 && Number.isFinite(low)
@@ -90,24 +90,24 @@ const mul: SqlRule = ([a, b], [x, y], dialect) => {
   const under = dialect.raises.underflow && p.least * q.least === 0
   if (!over && !under) return plain
   const [left, right] = [sizeOf(a, x), sizeOf(b, y)]
-  const [one, zero, most, least, part, half, most2] = [1, 0, MOST, LEAST, 0.75, 0.5, MOST / 2].map((value) =>
+  const [one, most, least, part, half, halfOfMost] = [1, MOST, LEAST, 0.75, 0.5, MOST / 2].map((value) =>
     dialect.double(value),
   )
-  const end = infinite([a, b], [x, y], dialect)
+  const end = signed(Infinity, [a, b], [x, y], dialect)
   const none = isInfinite(y) && contains(x, 0) ? [`WHEN ${left} = 0 THEN ${plain.text}`] : []
   // The quotient is rounded: near it, half of the product decides.
   const large = over
     ? caseOf(
         ...none,
         `WHEN ${left} * ${part} > ${most} / ${right} THEN ${end}`,
-        `WHEN ${right} * ${half} * ${left} > ${most2} THEN ${end} ELSE ${plain.text}`,
+        `WHEN ${right} * ${half} * ${left} > ${halfOfMost} THEN ${end} ELSE ${plain.text}`,
       ).text
     : plain.text
   return caseOf(
     ...strange([a, b], [x, y], dialect),
     ...(under && contains(y, 0) ? [`WHEN ${within(b, SUM)} = 0 THEN ${plain.text}`] : []),
     ...(q.most > 1 ? [`WHEN ${right} > ${one} THEN ${large}`] : []),
-    ...(under ? [`WHEN ${left} < ${least} / ${right} THEN ${zero}`] : []),
+    ...(under ? [`WHEN ${left} < ${least} / ${right} THEN ${signed(0, [a, b], [x, y], dialect)}`] : []),
     `ELSE ${plain.text}`,
   )
 }
@@ -170,9 +170,11 @@ function scaled(
   return caseOf(
     ...strange(codes, ranges, dialect),
     ...(over
-      ? [`WHEN ${size} > ${dialect.double(bounds.over)} THEN ${infinite(codes, ranges, dialect)}`]
+      ? [`WHEN ${size} > ${dialect.double(bounds.over)} THEN ${signed(Infinity, codes, ranges, dialect)}`]
       : []),
-    ...(under ? [`WHEN ${size} < ${dialect.double(bounds.under)} THEN ${dialect.double(0)}`] : []),
+    ...(under
+      ? [`WHEN ${size} < ${dialect.double(bounds.under)} THEN ${signed(0, codes, ranges, dialect)}`]
+      : []),
     `ELSE ${plain.text}`,
   )
 }
@@ -192,11 +194,9 @@ const div: SqlRule = ([a, b], [x, y], dialect) => {
   const under = dialect.raises.underflow && q.most > 1 && p.least / q.most === 0
   if (!over && !under && !contains(y, 0)) return plain
   const [left, right] = [sizeOf(a, x), sizeOf(b, y)]
-  const [plus, minus, nan, one, zero, most, least] = [Infinity, -Infinity, Number.NaN, 1, 0, MOST, LEAST].map(
-    (value) => dialect.double(value),
-  )
+  const [one, most, least] = [1, MOST, LEAST].map((value) => dialect.double(value))
   const [part, two, half] = [0.75, 2, MOST / 2].map((value) => dialect.double(value))
-  const end = infinite([a, b], [x, y], dialect)
+  const end = signed(Infinity, [a, b], [x, y], dialect)
   // The product is rounded: near it, half of the quotient decides.
   const small = over
     ? caseOf(
@@ -204,16 +204,11 @@ const div: SqlRule = ([a, b], [x, y], dialect) => {
         `WHEN ${left} / (${right} * ${two}) > ${half} THEN ${end} ELSE ${plain.text}`,
       ).text
     : plain.text
-  const own = within(a, SUM)
   return caseOf(
     ...strange([a, b], [x, y], dialect),
-    ...(contains(y, 0)
-      ? [
-          `WHEN ${within(b, SUM)} = 0 THEN CASE WHEN ${own} > 0 THEN ${plus} WHEN ${own} < 0 THEN ${minus} ELSE ${nan} END`,
-        ]
-      : []),
+    ...(contains(y, 0) ? [`WHEN ${within(b, SUM)} = 0 THEN CASE ${byZero(a, b, dialect)} END`] : []),
     ...(q.least < 1 && (over || under) ? [`WHEN ${right} < ${one} THEN ${small}`] : []),
-    ...(under ? [`WHEN ${left} < ${least} * ${right} THEN ${zero}`] : []),
+    ...(under ? [`WHEN ${left} < ${least} * ${right} THEN ${signed(0, [a, b], [x, y], dialect)}`] : []),
     `ELSE ${plain.text}`,
   )
 }

@@ -36,6 +36,7 @@ export const duckdb: Dialect = {
   },
   cast: (column) => `CAST(${column} AS DOUBLE)`,
   isNaN: (x) => `isnan(${x.text})`,
+  hasMinus: (zero) => `signbit(${zero.text})`,
   raises: { overflow: false, underflow: false },
   isSignStrict: true,
   choosesByCase: true,

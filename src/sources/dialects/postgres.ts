@@ -28,6 +28,8 @@ export const postgres: Dialect = {
   },
   cast: (column) => `CAST(${column} AS double precision)`,
   isNaN: ({ text }) => `(${text}) = 'NaN'::float8`,
+  // The angle is -pi or pi.
+  hasMinus: (zero) => `(atan2(${zero.text}, -1) < 0)`,
   raises: { overflow: true, underflow: true },
   steps: 'lateral',
 }
