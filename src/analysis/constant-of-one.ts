@@ -3,7 +3,7 @@
  * the sign of its slope; only where nothing is known of the shape are many places looked at.
  */
 import { type Clock, portionOf } from './clock.ts'
-import type { Constant, Objective } from './constant.ts'
+import type { Constant, Objective } from './objective.ts'
 
 /** The places of the first look are that many parts of the range apart. */
 const PARTS = 64
