@@ -74,6 +74,29 @@ const POINTS: Readonly<Record<string, readonly Point[]>> = {
   'predictions / 3 + targets / 0.3': [...NEARLY, ...EVERY_END],
   'predictions / (abs(targets) + 1e-200)': NEARLY,
   'predictions ^ targets': POWERS,
+  // Logarithms show the numbers below the normal ones.
+  'log(abs(predictions * targets))': [
+    [LEAST, 0.6],
+    [LEAST, -0.7],
+    [LEAST, 0.5],
+    [1e-200, 4e-124],
+    [1e-162, -2e-162],
+    [1e-162, 3e-162],
+    [LEAST, LEAST],
+  ],
+  'log(abs(predictions / targets))': [
+    [-8.8e-322, 258.3910736271129],
+    [LEAST, 1.9],
+    [LEAST, 2],
+    [LEAST, 2.1],
+    [1e-200, 4e123],
+    [LEAST, MOST],
+  ],
+  'predictions / exp(targets)': [
+    [LEAST, -745.1],
+    [0, -745.1],
+    [LEAST, -746],
+  ],
   'abs(predictions - targets)^1.5': [...NEARLY, [MOST, -1]],
   'abs(predictions - targets)^2.5': [[2.0039469665719214e123, 0], [1e-130, 0], ...NEARLY],
   'round(predictions) + 0 * targets': [

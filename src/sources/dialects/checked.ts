@@ -11,8 +11,8 @@ const LEAST = Number.MIN_VALUE
 /** Half a step of the largest number: adding less than this rounds back to it, and adding this is infinite. */
 const HALF_STEP = 2 ** 970
 
-/** e^x is finite and normal between these. */
-const EXP = { over: 709.782712893384, under: -745, denormal: -708 } as const
+/** e^x is finite up to `over`, 0 below `under`, and normal from `denormal`. */
+const EXP = { over: 709.782712893384, under: -745.1332, denormal: -708 } as const
 
 const add: SqlRule = ([a, b], ranges, dialect) => sum([a, b], ranges, dialect, '+')
 
@@ -79,6 +79,12 @@ function signed(size: number, codes: readonly Code[], ranges: readonly Range[], 
   return [...signs, dialect.double(size)].join(' * ')
 }
 
+/** Below the least number: that, if the test says that it is more than half of it, or else 0. The test scales what it compares. */
+function faint(test: string, codes: readonly Code[], ranges: readonly Range[], dialect: Dialect): string {
+  const [least, zero] = [LEAST, 0].map((size) => signed(size, codes, ranges, dialect))
+  return caseOf(`WHEN ${test} THEN ${least} ELSE ${zero}`).text
+}
+
 const isNumber = ({ low, high }: Range) => low === high && low !== 0 && Number.isFinite(low)
 
 const mul: SqlRule = ([a, b], [x, y], dialect) => {
@@ -90,8 +96,8 @@ const mul: SqlRule = ([a, b], [x, y], dialect) => {
   const under = dialect.raises.underflow && p.least * q.least === 0
   if (!over && !under) return plain
   const [left, right] = [sizeOf(a, x), sizeOf(b, y)]
-  const [one, most, least, part, half, halfOfMost] = [1, MOST, LEAST, 0.75, 0.5, MOST / 2].map((value) =>
-    dialect.double(value),
+  const [one, most, least, part, half, halfOfMost, up] = [1, MOST, LEAST, 0.75, 0.5, MOST / 2, 2 ** 537].map(
+    (value) => dialect.double(value),
   )
   const end = signed(Infinity, [a, b], [x, y], dialect)
   const none = isInfinite(y) && contains(x, 0) ? [`WHEN ${left} = 0 THEN ${plain.text}`] : []
@@ -107,7 +113,11 @@ const mul: SqlRule = ([a, b], [x, y], dialect) => {
     ...strange([a, b], [x, y], dialect),
     ...(under && contains(y, 0) ? [`WHEN ${within(b, SUM)} = 0 THEN ${plain.text}`] : []),
     ...(q.most > 1 ? [`WHEN ${right} > ${one} THEN ${large}`] : []),
-    ...(under ? [`WHEN ${left} < ${least} / ${right} THEN ${signed(0, [a, b], [x, y], dialect)}`] : []),
+    ...(under
+      ? [
+          `WHEN ${left} < ${least} / ${right} THEN ${faint(`(${left} * ${up}) * (${right} * ${up}) > ${half}`, [a, b], [x, y], dialect)}`,
+        ]
+      : []),
     `ELSE ${plain.text}`,
   )
 }
@@ -194,7 +204,9 @@ const div: SqlRule = ([a, b], [x, y], dialect) => {
   const under = dialect.raises.underflow && q.most > 1 && p.least / q.most === 0
   if (!over && !under && !contains(y, 0)) return plain
   const [left, right] = [sizeOf(a, x), sizeOf(b, y)]
-  const [one, most, least] = [1, MOST, LEAST].map((value) => dialect.double(value))
+  const [one, most, least, up, down] = [1, MOST, LEAST, 2 ** 1000, 2 ** -75].map((value) =>
+    dialect.double(value),
+  )
   const [part, two, half] = [0.75, 2, MOST / 2].map((value) => dialect.double(value))
   const end = signed(Infinity, [a, b], [x, y], dialect)
   // The product is rounded: near it, half of the quotient decides.
@@ -208,7 +220,11 @@ const div: SqlRule = ([a, b], [x, y], dialect) => {
     ...strange([a, b], [x, y], dialect),
     ...(contains(y, 0) ? [`WHEN ${within(b, SUM)} = 0 THEN CASE ${byZero(a, b, dialect)} END`] : []),
     ...(q.least < 1 && (over || under) ? [`WHEN ${right} < ${one} THEN ${small}`] : []),
-    ...(under ? [`WHEN ${left} < ${least} * ${right} THEN ${signed(0, [a, b], [x, y], dialect)}`] : []),
+    ...(under
+      ? [
+          `WHEN ${left} < ${least} * ${right} THEN ${faint(`${left} * ${up} > ${right} * ${down}`, [a, b], [x, y], dialect)}`,
+        ]
+      : []),
     `ELSE ${plain.text}`,
   )
 }
