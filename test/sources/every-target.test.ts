@@ -198,6 +198,11 @@ describe('c', () => {
     expect(special).toContain('gradient_targets[i] =')
   })
 
+  it('tells both compilers to round each product before it is added', () => {
+    expect(write('huber')).toMatch(/^#pragma STDC FP_CONTRACT OFF$/m)
+    expect(write('huber')).toMatch(/^#pragma GCC optimize \(.*"fp-contract=off"\)$/m)
+  })
+
   it('brings only the functions along that it calls', () => {
     for (const loss of written) {
       const text = attempt(c, loss)
@@ -233,7 +238,7 @@ describe.each(['numpy', 'torch', 'jax', 'tensorflow', 'keras', 'rust'])('%s', (n
 })
 
 describe.each([
-  ['rust', 'DELTA', /^pub const (\w+): f64 = 0\.25;$/m],
+  ['rust', 'DELTA', /^pub const (\w+): f64 = 0\.25_f64;$/m],
   ['c', 'LINES_DELTA', /^#define (\w+) 0\.25$/m],
 ])('%s', (name, line, constant) => {
   it('names no default like a line, which it would be taken for', () => {
