@@ -203,6 +203,27 @@ describe('c', () => {
     expect(write('huber')).toMatch(/^#pragma GCC optimize \(.*"fp-contract=off"\)$/m)
   })
 
+  it.each('ceil roundf truncl hypot fma isnormal linux M_PI strlen int8_t printf'.split(' '))(
+    'defines no function that is named %s, as its headers or compilers do',
+    (name) => {
+      expect(writeSource(c, { loss: find('huber')!, params: { delta: 1 }, options: { name } }).name).toBe(
+        `${name}_`,
+      )
+    },
+  )
+
+  it('has no variable that a macro replaces', () => {
+    const inputs = { linux: { differentiable: true }, unix: {}, INT32_MAX: {} } as const
+    const formula = 'M_PI = linux - unix\nisless = abs(M_PI)\nM_PI * isless + isless * INT32_MAX'
+    const { text } = writeSource(c, { loss: customLoss({ inputs, formula }), params: {} })
+    const words = ['linux', 'unix', 'INT32_MAX', 'M_PI', 'isless']
+    const code = text.slice(text.indexOf('#include'))
+    for (const word of words) {
+      expect(code).toContain(`${word}_`)
+      expect(code).not.toMatch(new RegExp(`\\b${word}\\b`))
+    }
+  })
+
   it('brings only the functions along that it calls', () => {
     for (const loss of written) {
       const text = attempt(c, loss)

@@ -6,7 +6,7 @@ import { customLoss } from '../../src/losses/custom.ts'
 import type { Loss } from '../../src/losses/define.ts'
 
 const WORDS =
-  'double int lambda fn func class range math main string exp sigmoid times forward backward np torch jax tf keras ops list reduction total none true self type map package loss gradient values x larger pick total_of exp_of Reduction Math Double Huber NULL size_t int32_t i j n scale cotangent upstream g grad_output select from table order null lossd_x bool object static match go defer impl mut var let const void return import def print len shape args residuals out'.split(
+  'double int lambda fn func class range math main string exp sigmoid times forward backward np torch jax tf keras ops list reduction total none true self type map package loss gradient values x larger pick total_of exp_of Reduction Math Double Huber NULL size_t int32_t i j n scale cotangent upstream g grad_output select from table order null lossd_x bool object static match go defer impl mut var let const void return import def print len shape args residuals out ceil linux isnormal M_PI INT32_MAX strlen hypot Some None unix fma'.split(
     ' ',
   )
 

@@ -2,6 +2,7 @@
 import type { Op } from '../../language/ir.ts'
 import type { Precision } from '../../tensor.ts'
 import { mathHelpers } from '../c-math.ts'
+import { C_LIBRARY, C_WORDS } from '../c-words.ts'
 import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
@@ -31,7 +32,7 @@ const target: Target = {
   precisions: ['float64', 'float32'],
   dialects: [],
   get taken() {
-    return [...RESERVED, ...HELPER_NAMES]
+    return [...RESERVED, ...C_LIBRARY, ...HELPER_NAMES]
   },
   write,
 }
@@ -225,10 +226,13 @@ const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => (
 /** Functions for ops on a whole axis, and special ones. */
 const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(snakeWords)
 
-const RESERVED =
-  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false NULL size_t ptrdiff_t int32_t uint32_t uint64_t main pick larger smaller times sign_of total_of from_bits to_bits power_of_2 expm1_near_0 exp_of expm1_of log_with log_of log1p_of tanh_of memcpy memmove memset memcmp exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin isfinite isnan isinf signbit NAN INFINITY y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
+/** With the types and functions that sources use. */
+const RESERVED = [
+  ...C_WORDS,
+  ...'size_t ptrdiff_t int32_t uint32_t uint64_t main pick larger smaller times sign_of total_of from_bits to_bits power_of_2 expm1_near_0 exp_of expm1_of log_with log_of log1p_of tanh_of memcpy memmove memset memcmp exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
     ' ',
-  )
+  ),
+]
 
 function write(source: SourceProgram, { precision, name }: WriteOptions): string {
   const real = precision === 'float64' ? 'double' : 'float'
