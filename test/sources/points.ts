@@ -97,6 +97,8 @@ const POINTS: Readonly<Record<string, readonly Point[]>> = {
     [0, -745.1],
     [LEAST, -746],
   ],
+  '100 / (1 + exp(targets)) - predictions': EVERY_END,
+  'predictions / sqrt(1 + targets^2)': EVERY_END,
   'abs(predictions - targets)^1.5': [...NEARLY, [MOST, -1]],
   'abs(predictions - targets)^2.5': [[2.0039469665719214e123, 0], [1e-130, 0], ...NEARLY],
   'round(predictions) + 0 * targets': [

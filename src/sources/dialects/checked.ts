@@ -115,7 +115,7 @@ const mul: SqlRule = ([a, b], [x, y], dialect) => {
     ...(q.most > 1 ? [`WHEN ${right} > ${one} THEN ${large}`] : []),
     ...(under
       ? [
-          `WHEN ${left} < ${least} / ${right} THEN ${faint(`(${left} * ${up}) * (${right} * ${up}) > ${half}`, [a, b], [x, y], dialect)}`,
+          `WHEN ${left} < ${least} / ${right} THEN ${faint(`(least(${left}, ${one}) * ${up}) * (${right} * ${up}) > ${half}`, [a, b], [x, y], dialect)}`,
         ]
       : []),
     `ELSE ${plain.text}`,
@@ -209,6 +209,8 @@ const div: SqlRule = ([a, b], [x, y], dialect) => {
   )
   const [part, two, half] = [0.75, 2, MOST / 2].map((value) => dialect.double(value))
   const end = signed(Infinity, [a, b], [x, y], dialect)
+  // Only an infinity, or NaN in a column, leads here from numbers above 1, which would overflow.
+  const isFaint = `least(${left}, ${one}) * ${up} > ${right} * ${down}`
   // The product is rounded: near it, half of the quotient decides.
   const small = over
     ? caseOf(
@@ -220,11 +222,7 @@ const div: SqlRule = ([a, b], [x, y], dialect) => {
     ...strange([a, b], [x, y], dialect),
     ...(contains(y, 0) ? [`WHEN ${within(b, SUM)} = 0 THEN CASE ${byZero(a, b, dialect)} END`] : []),
     ...(q.least < 1 && (over || under) ? [`WHEN ${right} < ${one} THEN ${small}`] : []),
-    ...(under
-      ? [
-          `WHEN ${left} < ${least} * ${right} THEN ${faint(`${left} * ${up} > ${right} * ${down}`, [a, b], [x, y], dialect)}`,
-        ]
-      : []),
+    ...(under ? [`WHEN ${left} < ${least} * ${right} THEN ${faint(isFaint, [a, b], [x, y], dialect)}`] : []),
     `ELSE ${plain.text}`,
   )
 }
