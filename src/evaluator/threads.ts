@@ -41,10 +41,9 @@ export class Threads {
   readonly #workers: readonly Worker[]
   readonly #exits: readonly Promise<unknown>[]
 
-  constructor(count: number) {
-    this.#workers = Array.from({ length: count }, () =>
-      spawn(new URL('./worker', import.meta.url), undefined),
-    )
+  /** @param start starts one */
+  constructor(count: number, start = () => spawn(new URL('./worker', import.meta.url), undefined)) {
+    this.#workers = Array.from({ length: count }, start)
     this.#exits = this.#workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
     // As long as they have nothing to do, they do not keep the process alive.
     for (const worker of this.#workers) worker.unref()

@@ -1,15 +1,14 @@
 /** Threads that compute parts: what they do not finish is not an answer. */
 import { Worker } from 'node:worker_threads'
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { Threads, type Work } from '../../src/evaluator/threads.ts'
 
-vi.mock('../../src/engines/spawn-worker-thread.ts', () => ({
-  spawn: () =>
-    new Worker(`require('worker_threads').parentPort.once('message', () => process.exit(0))`, { eval: true }),
-}))
+/** It ends when it is told to begin. */
+const ending = () =>
+  new Worker(`require('worker_threads').parentPort.once('message', () => process.exit(0))`, { eval: true })
 
 const evaluate = (signal?: AbortSignal) =>
-  new Threads(2).evaluate(
+  new Threads(2, ending).evaluate(
     {} as Work,
     [0, 1, 2],
     { series: [], hasBuckets: false, keepsRows: false },
