@@ -227,6 +227,7 @@ def test_quantiles_and_worst_rows_in_spark_and_ray(spark, ray, parquet, detailed
 def test_rows_of_weight_0_count_in_no_interval_extreme_quantile_or_worst_row():
     rows = {"y": [0.0] * 4, "p": [9.0, 2.0, 5.0, 0.0], "w": [0.0, 1.0, 1.0, 0.0], "g": ["a", "a", "b", "b"]}
     plan = Plan.make("l1", predictions="p", targets="y", weight="w", by="g", quantiles=[0.5], worst=4)
+    plan.prepare(rows)
     (answer,) = summarize(plan.evaluate([rows]))["losses"]
     overall = answer["overall"]
     assert (overall["rows"], overall["mean"], overall["standard_error"]) == (4, 3.5, 1.5)
