@@ -22,11 +22,8 @@ import {
   checkFunctions,
   columnLosses,
   functionBounds,
-  ofIndices,
   recipeLosses,
-  signedNumbers,
-  singleSeries,
-  storedMoves,
+  specialLosses,
 } from './functions.ts'
 import { indentOf, misindented } from './indents.ts'
 import { columnsOf } from './rows.ts'
@@ -371,12 +368,7 @@ describe.each(['typescript', 'tfjs'])('%s', (name) => {
     expect([...refused]).toEqual([])
   }, 600_000)
 
-  it.each([
-    ['moves values that are in memory for other loops once', storedMoves()],
-    ['aligns series that have no batch', singleSeries()],
-    ['computes with indices as with other numbers', ofIndices()],
-    ['keeps a sign with its number', signedNumbers()],
-  ])(
+  it.each(Object.entries(specialLosses()))(
     '%s',
     async (_, of) => {
       const target = TARGETS.find((one) => one.name === name)!
@@ -395,13 +387,7 @@ describe('every target for arrays and loops', () => {
   it.each(TARGETS.filter(({ family }) => family === 'array' || family === 'loop'))(
     '$name says every loss, every function and every recipe',
     (target) => {
-      for (const loss of [
-        ...lossesOf(target),
-        ...storedMoves(),
-        ...singleSeries(),
-        ...ofIndices(),
-        ...signedNumbers(),
-      ])
+      for (const loss of [...lossesOf(target), ...Object.values(specialLosses()).flat()])
         expect(attempt(target, loss), loss.name).toEqual(expect.any(String))
     },
   )

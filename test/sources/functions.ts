@@ -12,7 +12,7 @@ import { type Bounds, type FixedTolerance, type Report, reportOf } from './every
 import type { Job, Runner } from './runners/runner.ts'
 
 /** The inputs that the calls read: two matrices, a vector, and one index per row. */
-const INPUTS: Readonly<Record<string, InputDefinition>> = {
+const INPUTS: Inputs = {
   x: { axes: 'rows,columns', differentiable: true },
   y: { axes: 'rows,columns', differentiable: true },
   v: { axes: 'rows', differentiable: true },
@@ -21,15 +21,32 @@ const INPUTS: Readonly<Record<string, InputDefinition>> = {
 
 const mentions = (formula: string, name: string) => new RegExp(`\\b${name}\\b`).test(formula)
 
+type Inputs = Readonly<Record<string, InputDefinition>>
+
+/** One loss for each formula, with those of the inputs and of the parameters, of which these are the defaults, that it mentions. */
+function lossesOf(
+  namespace: string,
+  formulas: readonly string[],
+  inputs: Inputs,
+  defaults: Readonly<Record<string, number>> = {},
+): Loss[] {
+  return formulas.map((formula, place) => {
+    const mentioned = <T>(of: Readonly<Record<string, T>>) =>
+      Object.entries(of).filter(([name]) => mentions(formula, name))
+    const params = mentioned(defaults).map(([name, value]) => [name, { type: 'number', default: value }])
+    const definition = {
+      inputs: Object.fromEntries(mentioned(inputs)),
+      params: Object.fromEntries(params),
+      formula,
+    }
+    return customLoss(definition, `${namespace}/f${place}`)
+  })
+}
+
 /** One loss for each call. */
 export function callLosses(): Loss[] {
-  return [...SMOOTH, ...CONSTANT]
-    .filter((formula) => mentions(formula, 'x'))
-    .map((formula, place) => {
-      const inputs = Object.entries(INPUTS).filter(([name]) => mentions(formula, name))
-      const params = mentions(formula, 's') ? { s: { type: 'number', default: 1.7 } as const } : {}
-      return customLoss({ inputs: Object.fromEntries(inputs), params, formula }, `call/f${place}`)
-    })
+  const calls = [...SMOOTH, ...CONSTANT].filter((formula) => mentions(formula, 'x'))
+  return lossesOf('call', calls, INPUTS, { s: 1.7 })
 }
 
 const MATRIX = 'a = x * y[columns -> others] / 4 + (index(columns) == index(others) ? 4 : 0)\n'
@@ -76,19 +93,11 @@ const STORED_MOVES = [
   'window_mean(window_mean(x * b, 3, rows), 3, columns) * shift(v, 1, rows)',
 ]
 
-const MOVED_INPUTS: Readonly<Record<string, InputDefinition>> = {
+const MOVED_INPUTS: Inputs = {
   ...INPUTS,
   u: { axes: 'columns', differentiable: true },
   b: { axes: 'rows', differentiable: true },
   w: { axes: '', differentiable: true },
-}
-
-/** One loss for each of them. */
-export function storedMoves(): Loss[] {
-  return STORED_MOVES.map((formula, place) => {
-    const inputs = Object.entries(MOVED_INPUTS).filter(([name]) => mentions(formula, name))
-    return customLoss({ inputs: Object.fromEntries(inputs), formula }, `moves/f${place}`)
-  })
 }
 
 /** What is computed of indices is a number, also where a library would compute it in integers. */
@@ -106,13 +115,6 @@ const OF_INDICES = [
   'a = x * y[columns -> others] / 4 + 3\nsolve_lower(a, argsort(x, columns), columns, others)',
 ]
 
-export function ofIndices(): Loss[] {
-  return OF_INDICES.map((formula, place) => {
-    const inputs = Object.entries(INPUTS).filter(([name]) => mentions(formula, name))
-    return customLoss({ inputs: Object.fromEntries(inputs), formula }, `indices/f${place}`)
-  })
-}
-
 /** A sign belongs to its number also before an operator or a method that binds more tightly than a sign. */
 const SIGNED_NUMBERS = [
   '(-2)^round(x) + y',
@@ -128,14 +130,6 @@ const SIGNED_NUMBERS = [
   'max(-2, min(x, -0.5)) * y - -2',
 ]
 
-export function signedNumbers(): Loss[] {
-  return SIGNED_NUMBERS.map((formula, place) => {
-    const inputs = Object.entries(INPUTS).filter(([name]) => mentions(formula, name))
-    const params = mentions(formula, 's') ? { s: { type: 'number', default: 3 } as const } : {}
-    return customLoss({ inputs: Object.fromEntries(inputs), params, formula }, `signs/f${place}`)
-  })
-}
-
 /** Series without a batch: the smoothing is one number for all, and no array of one for each row. */
 const SINGLE_SERIES = [
   'soft_dtw(a, 0.5, time, steps)',
@@ -146,19 +140,21 @@ const SINGLE_SERIES = [
   'soft_dtw(p * p[time -> others], 0.1, time, others) * b',
 ]
 
-const SERIES: Readonly<Record<string, InputDefinition>> = {
+const SERIES: Inputs = {
   b: { axes: 'rows', differentiable: true },
   a: { axes: 'time,steps', differentiable: true },
   p: { axes: 'time', differentiable: true },
   q: { axes: 'steps', differentiable: true },
 }
 
-export function singleSeries(): Loss[] {
-  return SINGLE_SERIES.map((formula, place) => {
-    const inputs = Object.entries(SERIES).filter(([name]) => mentions(formula, name))
-    const params = mentions(formula, 'g') ? { g: { type: 'number', default: 0.3 } as const } : {}
-    return customLoss({ inputs: Object.fromEntries(inputs), params, formula }, `series/f${place}`)
-  })
+/** What targets promise of formulas that are written in a way of their own -> the losses that hold them to it. */
+export function specialLosses(): Readonly<Record<string, readonly Loss[]>> {
+  return {
+    'moves values that are in memory for other loops once': lossesOf('moves', STORED_MOVES, MOVED_INPUTS),
+    'aligns series that have no batch': lossesOf('series', SINGLE_SERIES, SERIES, { g: 0.3 }),
+    'computes with indices as with other numbers': lossesOf('indices', OF_INDICES, INPUTS),
+    'keeps a sign with its number': lossesOf('signs', SIGNED_NUMBERS, INPUTS, { s: 3 }),
+  }
 }
 
 export function recipeLosses(): Loss[] {

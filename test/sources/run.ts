@@ -7,16 +7,7 @@ import { TARGETS } from '../../src/sources/targets.ts'
 import type { Precision } from '../../src/tensor.ts'
 import { checkBoosting } from './boosting.ts'
 import { checkTarget, type Report } from './every-source.ts'
-import {
-  callLosses,
-  checkFunctions,
-  functionBounds,
-  ofIndices,
-  recipeLosses,
-  signedNumbers,
-  singleSeries,
-  storedMoves,
-} from './functions.ts'
+import { callLosses, checkFunctions, functionBounds, recipeLosses, specialLosses } from './functions.ts'
 import { pointFailures } from './points.ts'
 import { RUNNERS } from './runners/all.ts'
 import { duckdb } from './runners/duckdb.ts'
@@ -40,14 +31,7 @@ const { losses: catalog } = await loadCatalog()
 const strange = strangeLosses()
 const calls = callLosses()
 const losses = [...catalog, ...strange, ...calls]
-const formulas = [
-  ...calls,
-  ...recipeLosses(),
-  ...storedMoves(),
-  ...singleSeries(),
-  ...ofIndices(),
-  ...signedNumbers(),
-]
+const formulas = [...calls, ...recipeLosses(), ...Object.values(specialLosses()).flat()]
 /** For tools that take long: the catalog, and names that are most in the way. */
 const STRANGEST = /\/(?:forward|backward|sigmoid|times|list|double|cases|axes)$/
 const few = [...catalog, ...strange.filter(({ name }) => STRANGEST.test(name))]
