@@ -61,6 +61,7 @@ export class Database {
   #opened: Promise<Opened> | undefined
   /** By path: files do not change while they are evaluated. */
   readonly #footers = new Map<string, ParquetFooter | undefined>()
+  readonly #columns = new Map<string, Promise<Column[]>>()
   /** Files that neither DuckDB nor the reader of Parquet knows, by their paths. */
   readonly #tables = new Map<string, Promise<Table>>()
   readonly #read = new Map<string, Table>()
@@ -81,8 +82,16 @@ export class Database {
     return this.#footers.get(path)
   }
 
-  /** The columns of a file. */
-  async columns(file: DataFile): Promise<Column[]> {
+  /** The columns of a file. DuckDB guesses those of texts from the cells, which takes a while for each part of a file. */
+  columns(file: DataFile): Promise<Column[]> {
+    const known = this.#columns.get(file.path)
+    if (known !== undefined) return known
+    const found = this.#readColumns(file)
+    this.#columns.set(file.path, found)
+    return found
+  }
+
+  async #readColumns(file: DataFile): Promise<Column[]> {
     const format = formatOf(file)
     if ('open' in format.reader) return (await this.#table(file)).columns.map(toColumn)
     const known = this.footer(file)?.columns
