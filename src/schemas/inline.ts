@@ -137,10 +137,10 @@ function createFormulaSource(programs: ProgramSource | undefined): FormulaSource
 
 /** Who sends a formula declares no gradients: without any, all of the numbers were sent as integers. */
 function checkHasFloats({ loss: { inputs } }: ResolvedLoss, { options }: Decoded) {
+  if (Object.values(inputs).some(({ differentiable }) => differentiable)) return
   const isAsked = (options.get('gradients') ?? true) === true
   const names = Object.keys(inputs).filter((name) => inputs[name].kind === 'real')
-  if (isAsked && names.length > 0 && !names.some((name) => inputs[name].differentiable))
-    throw onlyIntegers(names)
+  if (isAsked && names.length > 0) throw onlyIntegers(names)
 }
 
 /** The part of a parameter that belongs to the definition. The value of a number does not. */
